@@ -1,0 +1,1 @@
+"""The files that users copy into their own shop."""
