@@ -1,0 +1,87 @@
+"""DataFast's API, as far as a payment needs it. Thin: the rules are in the helpers."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Literal
+
+import httpx
+
+from kit.errors import TransportError
+from kit.helpers.dodo_datafast import Outgoing, Payment, Verdict, payment_request, read_reply
+from kit.transport import send
+
+DEADLINE_S = 10.0
+_UUID = re.compile(r"[0-9a-f-]{36}")
+
+
+class DataFastClient:
+    """One DataFast website. `website_id` is needed with a `dft_` account token only."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        api_key: str,
+        clock: Callable[[], float],
+        website_id: str | None = None,
+        base_url: str = "https://datafa.st",
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._http = http
+        self._api_key = api_key
+        self._clock = clock
+        self._website_id = website_id
+        self._base_url = base_url.rstrip("/")
+        self._deadline_s = deadline_s
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def record_payment(self, payment: Payment) -> Verdict:
+        """
+        Report one payment and judge the answer.
+
+        No answer in time is a "retry": DataFast may have taken it, and the same `transaction_id`
+        makes the repeat harmless.
+        """
+        outgoing = payment_request(
+            payment, api_key=self._api_key, website_id=self._website_id, base_url=self._base_url
+        )
+        try:
+            reply = await send(self._http, outgoing, deadline_s=self._deadline_s)
+        except TransportError as failure:
+            return Verdict("retry", f"datafast_{failure.reason}")
+        return read_reply(
+            reply.status,
+            reply.headers,
+            reply.body,
+            transaction_id=payment.transaction_id,
+            now=self._clock(),
+            visitor_sent=payment.datafast_visitor_id is not None,
+        )
+
+    async def visitor_seen(self, visitor_id: str) -> Literal["seen", "unseen", "unknown"]:
+        """
+        Tell whether DataFast has a pageview of this visitor (datafast/api-get-visitor: 404 if not).
+
+        "unknown" is any other answer: the caller must not wait for it.
+        """
+        if not _UUID.fullmatch(visitor_id):
+            return "unknown"
+        headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
+        url = f"{self._base_url}/api/v1/visitors/{visitor_id}"
+        if self._api_key.startswith("dft_"):
+            url += f"?websiteId={self._website_id}"
+        try:
+            reply = await send(
+                self._http, Outgoing("GET", url, headers, b""), deadline_s=self._deadline_s
+            )
+            envelope = json.loads(reply.body)
+        except (TransportError, ValueError, RecursionError):
+            return "unknown"
+        if reply.status == 200:
+            return "seen"
+        enveloped = isinstance(envelope, dict) and envelope.get("status") == "error"
+        return "unseen" if reply.status == 404 and enveloped else "unknown"

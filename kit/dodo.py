@@ -1,0 +1,149 @@
+"""Dodo's API, as far as a checkout and its payment need it. Thin: the rules are in the helpers."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from kit.errors import DodoError, TransportError
+from kit.helpers.dodo_datafast import (
+    DODO_CHECKOUT_HOSTS,
+    CheckoutError,
+    CheckoutSession,
+    Outgoing,
+    checkout_request,
+    dodo_url,
+    lookup_request,
+    read_checkout,
+)
+from kit.transport import send
+
+DEADLINE_S = 10.0  # a person waits; the official SDK's defaults are 60 s and two retries
+PAGE_SIZE = 100
+MAX_PAGES = 20
+FIRST_TRY_S = 6.0  # leaves a second try its time inside the same deadline
+
+
+class DodoClient:
+    """One Dodo account in one environment ("test_mode" or "live_mode")."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        api_key: str,
+        environment: str = "test_mode",
+        base_url: str | None = None,
+        checkout_hosts: Sequence[str] = DODO_CHECKOUT_HOSTS,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self._http = http
+        self._api_key = api_key
+        self._environment = environment
+        self._base_url = base_url
+        self._checkout_hosts = tuple(checkout_hosts)
+        self._deadline_s = deadline_s
+
+    async def create_checkout(
+        self,
+        product_cart: Sequence[Mapping[str, Any]],
+        *,
+        metadata: Mapping[str, str],
+        return_url: str,
+        **fields: Any,
+    ) -> CheckoutSession:
+        """
+        Open a checkout session, with at most one retry inside the deadline.
+
+        A retry may leave a second session behind: unpaid, and gone after 24 h.
+        Raises CheckoutError when Dodo refuses, TransportError when it gives no answer.
+        """
+        outgoing = checkout_request(
+            product_cart,
+            metadata=metadata,
+            return_url=return_url,
+            api_key=self._api_key,
+            environment=self._environment,
+            base_url=self._base_url,
+            **fields,
+        )
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._deadline_s
+        try:
+            return await self._open_checkout(outgoing, min(FIRST_TRY_S, self._deadline_s))
+        except CheckoutError as refusal:
+            # A rate limit is not eased by asking again at once.
+            if not refusal.retryable or refusal.status == 429:
+                raise
+        except TransportError:
+            pass
+        return await self._open_checkout(outgoing, max(end - clock(), 0.1))
+
+    async def _open_checkout(self, outgoing: Outgoing, deadline_s: float) -> CheckoutSession:
+        reply = await send(self._http, outgoing, deadline_s=deadline_s)
+        return read_checkout(reply.status, reply.body, hosts=self._checkout_hosts)
+
+    async def payment(self, payment_id: str) -> Mapping[str, Any]:
+        """Read one payment. Raises DodoError (404 where there is none) and TransportError."""
+        return await self._look_up("payments", payment_id)
+
+    async def subscription(self, subscription_id: str) -> Mapping[str, Any]:
+        """Read one subscription. Raises DodoError and TransportError."""
+        return await self._look_up("subscriptions", subscription_id)
+
+    async def checkout(self, session_id: str) -> Mapping[str, Any]:
+        """Read one checkout session's payment id and status. Raises as `payment` does."""
+        return await self._look_up("checkouts", session_id)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def products(self) -> list[Mapping[str, Any]]:
+        """List the account's products (official SDK 1.123.0). Raises as `payment` does."""
+        found: list[Mapping[str, Any]] = []
+        for page in range(MAX_PAGES):
+            # Paged by hand from 0: the official SDK's own paging leaves out the second page.
+            query = f"?page_size={PAGE_SIZE}&page_number={page}"
+            url = dodo_url(self._environment, self._base_url) + "/products" + query
+            answer = await self._read(Outgoing("GET", url, self._headers(), b""))
+            items = answer.get("items")
+            found += [item for item in items or () if isinstance(item, dict)]
+            if not items or len(items) < PAGE_SIZE:
+                break
+        return found
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
+
+    async def _look_up(
+        self, kind: Literal["payments", "subscriptions", "checkouts"], object_id: str
+    ) -> Mapping[str, Any]:
+        return await self._read(
+            lookup_request(
+                kind,
+                object_id,
+                api_key=self._api_key,
+                environment=self._environment,
+                base_url=self._base_url,
+            )
+        )
+
+    async def _read(self, outgoing: Outgoing) -> Mapping[str, Any]:
+        reply = await send(self._http, outgoing, deadline_s=self._deadline_s)
+        try:
+            answer = json.loads(reply.body)
+        except (ValueError, RecursionError):
+            answer = None
+        if reply.status == 200 and isinstance(answer, dict):
+            return answer
+        code = answer.get("code") if isinstance(answer, dict) else None
+        raise DodoError(
+            f"Dodo answered {reply.status} to GET {urlsplit(outgoing.url).path}",
+            status=reply.status,
+            code=code if isinstance(code, str) else "",
+            retryable=reply.status in (408, 425, 429) or not 400 <= reply.status < 500,
+        )

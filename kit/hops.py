@@ -1,0 +1,258 @@
+"""
+Hops: the journey of one visitor from landing page to DataFast, as a list of things seen.
+
+The ledger, the browser laboratory and the doctor produce hops; the inspector, the receipt and the
+reports render them. Every reason code of the kit stands in one table here, with the sentence that
+a person reads and what to do about it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+Tone = Literal["ok", "wait", "warn", "lost"]
+"""ok: as it should be; wait: not yet; warn: money is right, something is missing; lost: act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a reason code means: a sentence, how bad it is, and the fix where there is one."""
+
+    sentence: str
+    tone: Tone = "ok"
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One thing that should have happened on the way, and what was seen of it."""
+
+    name: str
+    reason: str
+    seen: str | None = None
+    expected: str | None = None
+    at_ms: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What happened, in words."""
+        return REASONS[self.reason].sentence
+
+    @property
+    def fix(self) -> str | None:
+        """What to do about it."""
+        return REASONS[self.reason].fix
+
+    @property
+    def tone(self) -> Tone:
+        """How bad it is."""
+        return REASONS[self.reason].tone
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything a renderer needs, as plain data."""
+        return asdict(self) | {"sentence": self.sentence, "fix": self.fix, "tone": self.tone}
+
+
+_BLOCKED = (
+    "Serve the script and its events from your own domain (the kit's proxy does), "
+    "so that blockers leave them alone."
+)
+_KEY = (
+    "Check DATAFAST_API_KEY and DATAFAST_BASE_URL; sending goes on by itself once they are right."
+)
+_BODY = "Nothing to do for this shop: the message is kept, and Dodo will not send it again."
+
+REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
+    {
+        # The visit.
+        "pageview_passed": Reason("A pageview of this visitor passed our proxy to DataFast."),
+        "pageview_not_seen": Reason(
+            "No pageview of this visitor passed our proxy.",
+            "warn",
+            "Expected when the script loads from DataFast's own host. Otherwise: " + _BLOCKED,
+        ),
+        # The visitor at checkout.
+        "captured": Reason("The checkout request carried a valid visitor id."),
+        "absent": Reason(
+            "The checkout request carried no DataFast cookie.",
+            "warn",
+            "The script was blocked, had not run yet, or wrote its cookie for another domain: "
+            "data-domain must be the root domain. " + _BLOCKED,
+        ),
+        "malformed": Reason(
+            "The DataFast cookie held no valid visitor id, so it was dropped.",
+            "warn",
+            "Look for code that writes datafast_visitor_id itself; only DataFast's script should.",
+        ),
+        "declined": Reason("The visitor refused to be measured; nothing was read.", "warn"),
+        "cookieless_format": Reason(
+            "The page handed over a visitor id of unknown form, so it was dropped.", "warn"
+        ),
+        # The checkout session.
+        "session_opening": Reason("The checkout session is being opened at Dodo.", "wait"),
+        "session_opened": Reason("Dodo opened the checkout session, metadata included."),
+        "session_failed": Reason(
+            "Dodo did not open a checkout session; the buyer was told to try again.",
+            "lost",
+            "See the log for Dodo's status and code; check DODO_PAYMENTS_API_KEY and "
+            "the product id.",
+        ),
+        "not_returned": Reason("The buyer has not come back from Dodo's page.", "wait"),
+        "returned": Reason("The buyer came back from Dodo's page."),
+        "checkout_unknown": Reason(
+            "No checkout of this shop belongs to this payment.",
+            "warn",
+            "Expected for payment links and other front ends; else send order_ref in metadata.",
+        ),
+        # The webhook.
+        "no_webhook": Reason(
+            "No webhook about this checkout has arrived yet.",
+            "wait",
+            "If the buyer has paid: is Dodo's webhook endpoint set to this shop's /webhooks/dodo?",
+        ),
+        "verified": Reason("The webhook's signature is Dodo's, and the message is on disk."),
+        "read_from_api": Reason(
+            "No webhook came in time, so the payment was read from Dodo's API.",
+            "warn",
+            "Check the webhook endpoint in Dodo's dashboard.",
+        ),
+        "event_waiting": Reason("The message is on disk and will be read next.", "wait"),
+        "mapped": Reason("The message is a payment and became one report to DataFast."),
+        "event_not_money": Reason("This kind of message carries no money of its own."),
+        "refund_not_counted": Reason("A refund; refunds are kept, and not reported yet.", "warn"),
+        "dispute_not_counted": Reason(
+            "A dispute; disputes are kept, and not reported yet.", "warn"
+        ),
+        "payment_method_update": Reason("A card was updated; that is not revenue."),
+        "status_not_succeeded": Reason("The payment has not succeeded."),
+        "zero_amount": Reason("Nothing was charged: a trial's start or a full discount."),
+        "unknown_currency": Reason(
+            "The currency is not one Dodo charges in, so the amount was not guessed.",
+            "lost",
+            "Update the kit; the message is kept and can be replayed.",
+        ),
+        "amount_invalid": Reason(
+            "The amount is not a whole number of minor units.",
+            "lost",
+            "Compare the payment in Dodo's dashboard; the message is kept and can be replayed.",
+        ),
+        "no_payment_id": Reason("The message names no payment.", "lost", _BODY),
+        "settlement_missing": Reason(
+            "The settlement figures that KIT_REVENUE_BASIS=settlement needs are not there.",
+            "lost",
+            "Use KIT_REVENUE_BASIS=gross or net, or replay once Dodo shows the settlement.",
+        ),
+        "other_brand": Reason("The payment belongs to a brand that KIT_BRANDS leaves out."),
+        "not_utf8": Reason("The signed body is not UTF-8.", "lost", _BODY),
+        "not_json": Reason("The signed body is not JSON.", "lost", _BODY),
+        "not_object": Reason("The signed body is not a JSON object.", "lost", _BODY),
+        "duplicate_key": Reason("The signed body names a field twice.", "lost", _BODY),
+        "too_deep": Reason("The signed body is nested too deeply.", "lost", _BODY),
+        "not_finite": Reason("The signed body holds a number that is not finite.", "lost", _BODY),
+        "no_type": Reason("The signed body names no event type.", "lost", _BODY),
+        # The visitor of the payment.
+        "visitor_in_metadata": Reason("The payment's own metadata names the visitor."),
+        "visitor_from_ledger": Reason("The visitor is known from the checkout in this ledger."),
+        "visitor_missing": Reason(
+            "The payment has no visitor; it is reported all the same, so that totals are right.",
+            "warn",
+        ),
+        "visitor_dropped": Reason(
+            "DataFast does not know this visitor, so the payment was sent without.", "warn"
+        ),
+        # The delivery.
+        "queued": Reason("The report waits for its turn.", "wait"),
+        "sending": Reason("The report is on its way.", "wait"),
+        "sent": Reason("The report was sent."),
+        "test_mode": Reason(
+            "A test payment, held back: DataFast has no test mode and would count it as revenue.",
+            "wait",
+            "Set KIT_SEND_TEST=1 only with a DataFast website made for tests.",
+        ),
+        "awaiting_pageview": Reason(
+            "DataFast has no pageview of this visitor yet; waiting up to ten minutes.", "wait"
+        ),
+        "not_at_dodo": Reason(
+            "Dodo's API does not know this payment, so it was not reported.",
+            "lost",
+            "Dashboard examples are signed like real events; nothing to do for those. "
+            "Otherwise the API key belongs to another account than the webhook.",
+        ),
+        "dodo_unreachable": Reason("Dodo's API gave no answer; asking again.", "wait"),
+        "horizon": Reason(
+            "DataFast took no report for 72 hours; trying has stopped.",
+            "lost",
+            "Replay it once DataFast answers again.",
+        ),
+        "too_many_attempts": Reason(
+            "The report was begun too many times without an end.",
+            "lost",
+            "See the log around its attempts, then replay it.",
+        ),
+        "unexpected_error": Reason(
+            "Something unforeseen went wrong in the kit; trying again.",
+            "wait",
+            "See the log entry that names this transaction.",
+        ),
+        # DataFast's answer.
+        "attributed": Reason("DataFast recorded the payment and attributed it to the visitor."),
+        "recorded_without_visitor": Reason(
+            "DataFast recorded the payment; it came without a visitor.", "warn"
+        ),
+        "attribution_not_stated": Reason(
+            "DataFast recorded the payment without saying that it attributed it.",
+            "warn",
+            "Look the visitor up in DataFast.",
+        ),
+        "duplicate": Reason(
+            "DataFast already had this transaction, from somebody else.",
+            "warn",
+            "Remove the DataFast card from Dodo's webhooks if both are set up; nothing is doubled.",
+        ),
+        "duplicate_after_lost_reply": Reason(
+            "DataFast has the payment: its first answer was lost, the repeat was a duplicate."
+        ),
+        "no_pageview": Reason(
+            "DataFast knows no pageview of this visitor, so it could not attribute the payment.",
+            "warn",
+            "The cookie was set but the pageview never arrived. " + _BLOCKED,
+        ),
+        "no_echo": Reason("DataFast answered 200 without naming this transaction.", "warn"),
+        "reply_html": Reason("DataFast answered 200 with a web page.", "warn", _KEY),
+        "reply_unreadable": Reason("DataFast answered 200 with nothing that can be read.", "warn"),
+        "rejected": Reason(
+            "DataFast refused this payment.",
+            "lost",
+            "Its message says why; replay once that is mended.",
+        ),
+        "rate_limited": Reason("DataFast's rate limit was reached; sending slows down.", "wait"),
+        "datafast_unavailable": Reason("DataFast failed to answer properly; trying again.", "wait"),
+        "datafast_timeout": Reason("DataFast did not answer in time; trying again.", "wait"),
+        "datafast_connect": Reason("DataFast could not be reached; trying again.", "wait"),
+        "datafast_broken": Reason("The connection to DataFast broke; trying again.", "wait"),
+        "datafast_too_large": Reason("DataFast's answer was far too large; trying again.", "wait"),
+        "key_refused": Reason("DataFast refused the key (401); all reports wait.", "lost", _KEY),
+        "key_forbidden": Reason(
+            "The key may not write payments, or tracking is suspended (403); all reports wait.",
+            "lost",
+            _KEY,
+        ),
+        "redirected": Reason("The address of DataFast redirects; all reports wait.", "lost", _KEY),
+        "wrong_address": Reason(
+            "The address is not DataFast's API; all reports wait.", "lost", _KEY
+        ),
+        # Webhooks that were refused although validly signed.
+        "stale": Reason(
+            "Validly signed webhooks were refused because they are too old.",
+            "lost",
+            "The clock is off, or Dodo keeps the first attempt's time: raise "
+            "KIT_WEBHOOK_TOLERANCE_S.",
+        ),
+        "future": Reason(
+            "Validly signed webhooks were refused because they are from the future.",
+            "lost",
+            "Set this machine's clock.",
+        ),
+    }
+)

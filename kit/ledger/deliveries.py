@@ -1,0 +1,258 @@
+"""Statements on `deliveries`: one row for each report to DataFast, keyed by `transaction_id`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
+from kit.ledger.lanes import lock_lane, spend
+from kit.ledger.rows import Row, insert_or_ignore
+from kit.ledger.schema import deliveries, visits
+
+MAX_ATTEMPTS = 300
+_FROZEN = ("amount", "currency", "renewal", "refunded", "is_free_trial")
+_FILLABLE = ("visitor_id", "customer_id", "email", "name", "order_ref")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One claimed delivery, as its sender needs it."""
+
+    payment: Payment
+    payment_id: str
+    order_ref: str | None
+    state: str
+    """The state it was claimed from: a repeated check comes from "done"."""
+    reason: str
+    verdict: str | None
+    confirmed: bool
+    visitor_dropped: bool
+    pageview_passed: bool
+    created_at_ms: int
+    first_sent_at_ms: int | None
+    attempts: int
+
+
+def create_delivery(
+    connection: Connection,
+    payment: Payment,
+    *,
+    payment_id: str,
+    order_ref: str | None,
+    visitor_source: str,
+    basis: str,
+    confirmed: bool,
+    held_for: str | None,
+    now_ms: int,
+) -> None:
+    """
+    Create a payment's delivery, or fill in what the one that is there still lacks.
+
+    The first message decides id, amount and currency; a later one that differs is shown as drift.
+    `held_for` is the reason that keeps it from being sent, if any.
+    """
+    values = {
+        "payment_id": payment_id,
+        "order_ref": order_ref,
+        "amount": str(payment.amount),
+        "currency": payment.currency,
+        "visitor_id": payment.datafast_visitor_id,
+        "customer_id": payment.customer_id,
+        "email": payment.email,
+        "name": payment.name,
+        "renewal": payment.renewal,
+        "refunded": payment.refunded,
+        "is_free_trial": payment.is_free_trial,
+    }
+    created = connection.execute(
+        insert_or_ignore(connection, deliveries).values(
+            transaction_id=payment.transaction_id,
+            kind="sale",
+            **values,
+            visitor_source=visitor_source,
+            visitor_dropped=False,
+            occurred_at_ms=round(payment.timestamp.timestamp() * 1000),
+            basis=basis,
+            exponent_unverified=payment.currency in EXPONENT_UNVERIFIED,
+            state="held" if held_for else "ready",
+            reason=held_for or "queued",
+            confirmed=confirmed,
+            created_at_ms=now_ms,
+            due_at_ms=None if held_for else now_ms,
+            attempts=0,
+        )
+    )
+    if created.rowcount == 1:
+        return
+    there = find_delivery(connection, payment.transaction_id)
+    if there is None:
+        return
+    drift = [name for name in _FROZEN if there[name] != values[name]]
+    changes: dict[str, Any] = {"drift": ", ".join(drift)} if drift else {}
+    if there["first_sent_at_ms"] is None:
+        changes |= {
+            name: values[name]
+            for name in _FILLABLE
+            if there[name] is None and values[name] is not None
+        }
+        if "visitor_id" in changes:
+            changes["visitor_source"] = visitor_source
+        if confirmed and not there["confirmed"]:
+            changes["confirmed"] = True
+    if changes:
+        connection.execute(_one(payment.transaction_id).values(**changes))
+
+
+def claim_deliveries(
+    connection: Connection,
+    *,
+    lane: str,
+    owner: str,
+    per_minute: float,
+    limit: int,
+    lease_ms: int,
+    now_ms: int,
+) -> list[Delivery]:
+    """
+    Lease what is due, as far as the lane's budget goes, and count the attempt.
+
+    Counting at the claim makes a row that kills its worker come to an end.
+    """
+    budget = lock_lane(connection, lane, per_minute=per_minute, now_ms=now_ms)
+    if budget.not_before_ms > now_ms:
+        return []
+    # A paused lane sends one report to see whether the fault is mended.
+    limit = min(limit, int(budget.tokens), 1 if budget.paused_reason else limit)
+    rows = _due(connection, now_ms, limit) if limit > 0 else []
+    worn_out = [row["transaction_id"] for row in rows if row["attempts"] >= MAX_ATTEMPTS]
+    if worn_out:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.transaction_id.in_(worn_out))
+            .values(state="parked", reason="too_many_attempts", due_at_ms=None, owner=None)
+        )
+    claimed = [row for row in rows if row["attempts"] < MAX_ATTEMPTS]
+    if claimed:
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.transaction_id.in_([row["transaction_id"] for row in claimed]))
+            .values(
+                state="sending",
+                owner=owner,
+                due_at_ms=now_ms + lease_ms,
+                attempts=deliveries.c.attempts + 1,
+            )
+        )
+        spend(connection, lane, len(claimed))
+    return [_delivery(row) for row in claimed]
+
+
+def _due(connection: Connection, now_ms: int, limit: int) -> Sequence[Row]:
+    # A lease that has run out is due as well: its owner is gone or too late.
+    return (
+        connection.execute(
+            select(deliveries, visits.c.last_pageview_at_ms)
+            .outerjoin(visits, visits.c.visitor_id == deliveries.c.visitor_id)
+            .where(deliveries.c.due_at_ms <= now_ms)
+            .order_by(deliveries.c.due_at_ms)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=deliveries)
+        )
+        .mappings()
+        .all()
+    )
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(
+        payment=Payment(
+            amount=Decimal(row["amount"]),
+            currency=row["currency"],
+            transaction_id=row["transaction_id"],
+            datafast_visitor_id=None if row["visitor_dropped"] else row["visitor_id"],
+            email=row["email"],
+            name=row["name"],
+            customer_id=row["customer_id"],
+            renewal=row["renewal"],
+            refunded=row["refunded"],
+            is_free_trial=row["is_free_trial"],
+            timestamp=datetime.fromtimestamp(row["occurred_at_ms"] / 1000, UTC),
+        ),
+        payment_id=row["payment_id"],
+        order_ref=row["order_ref"],
+        state=row["state"],
+        reason=row["reason"],
+        verdict=row["verdict"],
+        confirmed=row["confirmed"],
+        visitor_dropped=row["visitor_dropped"],
+        pageview_passed=row["last_pageview_at_ms"] is not None,
+        created_at_ms=row["created_at_ms"],
+        first_sent_at_ms=row["first_sent_at_ms"],
+        attempts=row["attempts"],
+    )
+
+
+def freeze_delivery(
+    connection: Connection, transaction_id: str, *, owner: str, now_ms: int
+) -> bool:
+    """
+    Mark a delivery as sent for the first time, before it is; False when the lease was lost.
+
+    From here on nothing but the visitor may change.
+    """
+    frozen = connection.execute(
+        _one(transaction_id)
+        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
+        .values(
+            first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), confirmed=True
+        )
+    )
+    return frozen.rowcount == 1
+
+
+def finish_delivery(
+    connection: Connection, transaction_id: str, *, owner: str, **values: Any
+) -> bool:
+    """Write down what came of a claim; False when a late worker no longer owns it."""
+    finished = connection.execute(
+        _one(transaction_id)
+        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
+        .values(owner=None, **values)
+    )
+    return finished.rowcount == 1
+
+
+def release_orphans(connection: Connection, *, owner: str, now_ms: int) -> int:
+    """
+    Make due at once what other owners had leased.
+
+    Only for a database of one process: there, every other owner is gone.
+    """
+    released = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == "sending", deliveries.c.owner != owner)
+        .values(due_at_ms=now_ms)
+    )
+    return released.rowcount
+
+
+def next_due_ms(connection: Connection) -> int | None:
+    """Return when the next delivery is due, or None."""
+    value = connection.scalar(select(func.min(deliveries.c.due_at_ms)))
+    return int(value) if value is not None else None
+
+
+def find_delivery(connection: Connection, transaction_id: str) -> Row | None:
+    """Return one delivery."""
+    found = connection.execute(
+        select(deliveries).where(deliveries.c.transaction_id == transaction_id)
+    )
+    return found.mappings().one_or_none()
+
+
+def _one(transaction_id: str) -> Any:
+    return update(deliveries).where(deliveries.c.transaction_id == transaction_id)

@@ -1,0 +1,137 @@
+"""Open a ledger's database: one writing engine, one that only reads, and the owner's lock."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from kit.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnreadable
+from kit.ledger.schema import prepare
+
+BUSY_TIMEOUT_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The two ways into one database, and what releases it."""
+
+    writing: Engine
+    reading: Engine
+    release: Callable[[], None]
+
+
+def open_engines(url: str) -> Engines:
+    """
+    Open `sqlite:///path`; a relative path is relative to the working directory.
+
+    Raises LedgerInUse when another process owns the file, LedgerUnreadable when it is no ledger,
+    and LedgerUnavailable when it cannot be opened.
+    """
+    path = sqlite_path(url)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Created here, so that buyers' data is this user's alone.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as problem:
+        raise LedgerUnavailable(f"cannot open the ledger {path.name}: {problem.strerror}") from None
+    release = _own(path)
+    try:
+        writing = _writing_engine(path)
+        _check(writing, path)
+    except BaseException:
+        release()
+        raise
+    return Engines(writing, _reading_engine(path), release)
+
+
+def sqlite_path(url: str) -> Path:
+    """Return the file of a `sqlite:///…` URL. Raises LedgerError for any other."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise LedgerError("KIT_DATABASE_URL is no database URL; use sqlite:///kit.db") from None
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise LedgerError("KIT_DATABASE_URL must name a SQLite file: sqlite:///kit.db")
+    return Path(str(parsed.database)).absolute()
+
+
+def _own(path: Path) -> Callable[[], None]:
+    """Hold a second small file exclusively: free again the moment this process is gone."""
+    lock = sqlite3.connect(
+        path.with_name(path.name + ".owner"),
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError:
+        lock.close()
+        raise LedgerInUse(
+            f"another process is using the ledger {path.name}: a SQLite ledger has one server. "
+            "Stop the other one, or give this one its own file (KIT_DATABASE_URL)."
+        ) from None
+    return lock.close
+
+
+def _writing_engine(path: Path) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a 200 to Dodo promises that the event survives a power cut
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # A transaction that reads first and writes later can fail at once; this one cannot.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _reading_engine(path: Path) -> Engine:
+    # Read-only connections cannot checkpoint, which keeps clear of SQLite's WAL-reset race
+    # (sqlite.org/wal.html, fixed in 3.51.3).
+    return create_engine(
+        f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true",
+        poolclass=QueuePool,
+        pool_size=4,
+        connect_args={"check_same_thread": False},
+    )
+
+
+def _check(engine: Engine, path: Path) -> None:
+    try:
+        with engine.begin() as connection:
+            prepare(connection)
+    except DBAPIError as problem:
+        engine.dispose()
+        if "not a database" in str(problem.orig) or "malformed" in str(problem.orig):
+            raise LedgerUnreadable(
+                f"{path.name} is not a readable SQLite database; it was left untouched. Restore a "
+                f"backup, or save what can be read with: sqlite3 {path.name} .recover"
+            ) from None
+        raise LedgerUnavailable(f"cannot use the ledger {path.name}: {problem.orig}") from None
+    except BaseException:
+        engine.dispose()
+        raise

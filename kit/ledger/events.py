@@ -1,0 +1,80 @@
+"""Statements on `events`: one row for each webhook message, keyed by its id for good."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, exists, or_, select, update
+
+from kit.ledger.rows import Row, insert_or_ignore
+from kit.ledger.schema import events, refusals
+
+MAPPING_BATCH = 32
+
+
+def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[bool]:
+    """Store new messages and return, for each, whether it was new; repeats are counted."""
+    fresh = {
+        "times_received": 1,
+        "bodies_differ": False,
+        "state": "stored",
+        "reason": "event_waiting",
+    }
+    statement = insert_or_ignore(connection, events).returning(events.c.webhook_id)
+    stored = set(connection.scalars(statement, [{**row, **fresh} for row in rows]))
+    results: list[bool] = []
+    for row in rows:
+        new = row["webhook_id"] in stored
+        stored.discard(row["webhook_id"])
+        results.append(new)
+        if not new:
+            _count_repeat(connection, row)
+    return results
+
+
+def _count_repeat(connection: Connection, row: dict[str, Any]) -> None:
+    # Dodo sends the object's latest state, so a repeat may honestly hold another body.
+    connection.execute(
+        update(events)
+        .where(events.c.webhook_id == row["webhook_id"])
+        .values(
+            times_received=events.c.times_received + 1,
+            bodies_differ=or_(events.c.bodies_differ, events.c.body_sha256 != row["body_sha256"]),
+        )
+    )
+
+
+def has_stored_events(connection: Connection) -> bool:
+    """Tell whether a message waits to be read."""
+    return bool(connection.scalar(select(exists().where(events.c.state == "stored"))))
+
+
+def stored_events(connection: Connection) -> Sequence[Row]:
+    """Lock and return the oldest messages that nobody has read yet."""
+    return (
+        connection.execute(
+            select(events)
+            .where(events.c.state == "stored")
+            .order_by(events.c.received_at_ms)
+            .limit(MAPPING_BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        .mappings()
+        .all()
+    )
+
+
+def settle_event(connection: Connection, webhook_id: str, **values: Any) -> None:
+    """Write down what a message turned out to be."""
+    connection.execute(update(events).where(events.c.webhook_id == webhook_id).values(**values))
+
+
+def count_refusal(connection: Connection, reason: str, now_ms: int) -> None:
+    """Count a validly signed message that was refused for its time."""
+    connection.execute(
+        insert_or_ignore(connection, refusals).values(reason=reason, count=0, last_at_ms=now_ms)
+    )
+    connection.execute(
+        update(refusals)
+        .where(refusals.c.reason == reason)
+        .values(count=refusals.c.count + 1, last_at_ms=now_ms)
+    )

@@ -1,0 +1,26 @@
+"""The two things that SQLite and PostgreSQL spell alike but SQLAlchemy does not."""
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import Connection, RowMapping, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row: TypeAlias = RowMapping
+
+
+def insert_or_ignore(connection: Connection, table: Table) -> Any:
+    """Return an INSERT that leaves a row alone whose key is there already."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, Any]) -> None:
+    """Insert a row, or set those of `values` that are not None on the row that is there."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    changes = {name: value for name, value in values.items() if value is not None and name != key}
+    insert = dialect.insert(table).values(values)
+    connection.execute(
+        insert.on_conflict_do_update(index_elements=[key], set_=changes)
+        if changes
+        else insert.on_conflict_do_nothing()
+    )

@@ -1,0 +1,210 @@
+"""The ledger's tables. Moments are UTC milliseconds since 1970; amounts are minor units."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    inspect,
+    select,
+)
+
+from kit.errors import LedgerUnreadable
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+visits = Table(
+    "visits",
+    metadata,
+    Column("visitor_id", Text, primary_key=True),
+    Column("first_seen_at_ms", BigInteger, nullable=False, index=True),
+    Column("last_pageview_at_ms", BigInteger),
+    Column("landing_path", Text),
+    Column("referrer_host", Text),
+    *(
+        Column(name, Text)
+        for name in ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+    ),
+    *(Column(name, Text) for name in ("ref", "source", "via")),
+)
+
+checkouts = Table(
+    "checkouts",
+    metadata,
+    Column("order_ref", Text, primary_key=True),
+    # The form's one-time token and a count; null once it no longer leads to this checkout.
+    Column("attempt_key", Text, unique=True),
+    Column("created_at_ms", BigInteger, nullable=False, index=True),
+    Column("product", Text, nullable=False),
+    Column("visitor_id", Text, index=True),
+    Column("session_id", Text),
+    Column("capture_reason", Text, nullable=False),
+    Column("capture_source", Text, nullable=False),
+    Column("state", Text, nullable=False),  # opening, open, failed
+    Column("dodo_session_id", Text, index=True),
+    Column("checkout_url", Text),
+    Column("returned_at_ms", BigInteger),
+    Column("return_visitor_id", Text),
+    Column("return_reason", Text),
+    # What the return URL claimed; never a link between a payment and an order.
+    Column("claimed_payment_id", Text),
+    Column("claimed_status", Text),
+    Column("payment_id", Text),
+    Column("payment_status", Text),
+    Column("asked_dodo_at_ms", BigInteger),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("webhook_id", Text, primary_key=True),
+    Column("source", Text, nullable=False),  # webhook, api
+    Column("sent_at_ms", BigInteger, nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("body", LargeBinary),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Column("times_received", Integer, nullable=False),
+    Column("bodies_differ", Boolean, nullable=False),
+    Column("state", Text, nullable=False),  # stored, mapped, skipped, unreadable
+    Column("reason", Text, nullable=False),
+    Column("type", Text),
+    Column("payment_id", Text, index=True),
+    Column("order_ref", Text, index=True),
+    Column("transaction_id", Text),
+)
+Index(
+    "events_stored",
+    events.c.received_at_ms,
+    sqlite_where=events.c.state == "stored",
+    postgresql_where=events.c.state == "stored",
+)
+Index(
+    "events_without_order",
+    events.c.received_at_ms,
+    sqlite_where=events.c.order_ref.is_(None),
+    postgresql_where=events.c.order_ref.is_(None),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("payment_id", Text, primary_key=True),
+    Column("order_ref", Text),
+    Column("checkout_session_id", Text),
+    Column("subscription_id", Text, index=True),
+    Column("customer_id", Text),
+    Column("brand_id", Text),
+    Column("visitor_id", Text),
+    Column("status", Text),
+    Column("charge_type", Text),
+    Column("total_minor", BigInteger),
+    Column("tax_minor", BigInteger),
+    Column("currency", Text),
+    Column("settlement_minor", BigInteger),
+    Column("settlement_tax_minor", BigInteger),
+    Column("settlement_currency", Text),
+    Column("is_update_payment_method", Boolean, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("transaction_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # sale
+    Column("payment_id", Text, nullable=False, index=True),
+    Column("order_ref", Text, index=True),
+    # The report, as it will be sent; frozen at the first send but for the visitor.
+    Column("amount", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("visitor_id", Text),
+    Column("visitor_source", Text, nullable=False),
+    Column("visitor_dropped", Boolean, nullable=False),
+    Column("customer_id", Text),
+    Column("email", Text),
+    Column("name", Text),
+    Column("renewal", Boolean, nullable=False),
+    Column("refunded", Boolean, nullable=False),
+    Column("is_free_trial", Boolean, nullable=False),
+    Column("occurred_at_ms", BigInteger, nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("exponent_unverified", Boolean, nullable=False),
+    Column("drift", Text),
+    # Where it stands: held, ready, sending, done, parked. Due means claimable; null means never.
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("verdict", Text),
+    Column("message", Text),
+    Column("confirmed", Boolean, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("due_at_ms", BigInteger),
+    Column("owner", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("first_sent_at_ms", BigInteger),
+    Column("answered_at_ms", BigInteger),
+)
+Index(
+    "deliveries_due",
+    deliveries.c.due_at_ms,
+    sqlite_where=deliveries.c.due_at_ms.is_not(None),
+    postgresql_where=deliveries.c.due_at_ms.is_not(None),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", Text, primary_key=True),
+    Column("tokens", Float, nullable=False),
+    Column("refilled_at_ms", BigInteger, nullable=False),
+    Column("not_before_ms", BigInteger, nullable=False),
+    Column("paused_reason", Text),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("reason", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+)
+
+
+def prepare(connection: Connection) -> None:
+    """
+    Create the tables, or check that this version can use those that are there.
+
+    Runs inside one transaction, so that a kill leaves no half schema.
+    Raises LedgerUnreadable for a newer schema, and for a database that holds something else.
+    """
+    present = set(inspect(connection).get_table_names())
+    if "meta" not in present:
+        if present & set(metadata.tables):
+            raise LedgerUnreadable(
+                "this database holds other tables of the same names; give the kit one of its own "
+                "(KIT_DATABASE_URL)"
+            )
+        metadata.create_all(connection)
+        connection.execute(meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
+        return
+    found = connection.scalar(select(meta.c.value).where(meta.c.name == "schema_version"))
+    if found != str(SCHEMA_VERSION):
+        raise LedgerUnreadable(
+            f"the ledger has schema {found}, this kit writes {SCHEMA_VERSION}; "
+            "use the version of the kit that wrote it"
+        )

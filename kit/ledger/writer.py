@@ -1,0 +1,188 @@
+"""
+One thread that writes, in groups: whatever waits is committed together.
+
+The commit in progress is the batching window, so a lone event waits for nobody and thirty-two
+share one fsync. A data error rolls the group back and redoes it row by row: one poison row never
+fails its neighbours.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from kit.errors import LedgerUnavailable
+
+GROUP_SIZE = 256
+MAX_WAITING = 8192
+MAX_WAITING_NOTES = 1024
+
+_log = logging.getLogger(__name__)
+
+Write = Callable[[Connection], Any]
+"""Something to do inside a transaction; it may run twice, the first time rolled back."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One write and whoever waits for it; `row` marks an event, which are inserted together."""
+
+    write: Write | None
+    row: dict[str, Any] | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[Any] | None = None
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """
+    The one writing connection's thread.
+
+    `insert_rows` stores many events in one statement and returns a result for each.
+    `on_commit` is called in the writer's thread after each commit that stored events.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        insert_rows: Callable[[Connection, Sequence[dict[str, Any]]], list[Any]],
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._insert_rows = insert_rows
+        self._on_commit = on_commit
+        self._jobs: deque[Job] = deque()
+        self._notes: deque[Job] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still writes."""
+        return self._thread.is_alive() and self._failure is None
+
+    async def submit(self, job: Job) -> Any:
+        """
+        Wait until a write is committed and return its result.
+
+        Raises LedgerUnavailable when nothing can be stored; then nothing was.
+        """
+        job.loop = asyncio.get_running_loop()
+        job.future = job.loop.create_future()
+        with self._wake:
+            if not self.alive or self._stopping or len(self._jobs) >= MAX_WAITING:
+                raise LedgerUnavailable("the ledger takes no writes at the moment")
+            self._jobs.append(job)
+            self._wake.notify()
+        return await job.future
+
+    def note(self, write: Write) -> None:
+        """Write something that may be lost, after everything that may not."""
+        with self._wake:
+            if len(self._notes) < MAX_WAITING_NOTES:
+                self._notes.append(Job(write))
+                self._wake.notify()
+
+    def close(self) -> None:
+        """Commit what waits, and end the thread."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        group: list[Job] = []
+        try:
+            while group := self._take():
+                self._commit(group)
+                self._resolve(group)
+        except BaseException as failure:
+            # Whoever watches `alive` ends the process: without a writer it can promise nothing.
+            self._failure = failure
+            _log.critical("the ledger's writer has died", exc_info=failure)
+            with self._wake:
+                group += self._jobs
+                self._jobs.clear()
+            for job in group:
+                job.error = LedgerUnavailable("the ledger's writer has died; restart the server")
+            self._resolve(group)
+
+    def _take(self) -> list[Job]:
+        with self._wake:
+            while not (self._jobs or self._notes or self._stopping):
+                self._wake.wait()
+            group = [self._jobs.popleft() for _ in range(min(len(self._jobs), GROUP_SIZE))]
+            if not self._jobs:
+                room = GROUP_SIZE - len(group)
+                group += [self._notes.popleft() for _ in range(min(len(self._notes), room))]
+            return group
+
+    def _commit(self, group: list[Job]) -> None:
+        try:
+            with self._engine.begin() as connection:
+                self._apply(connection, group)
+        except OperationalError as problem:
+            # Full, locked or gone: true for every row of the group.
+            _log.error("the ledger cannot be written: %s", problem.orig)
+            for job in group:
+                job.error = LedgerUnavailable("the ledger cannot be written at the moment")
+        except Exception as problem:
+            if len(group) > 1:
+                for job in group:
+                    self._commit([job])
+                return
+            group[0].error = _reported(problem)
+
+    def _apply(self, connection: Connection, group: list[Job]) -> None:
+        rows = [job for job in group if job.row is not None]
+        if rows:
+            results = self._insert_rows(connection, [job.row or {} for job in rows])
+            for job, result in zip(rows, results, strict=True):
+                job.result = result
+        for job in group:
+            if job.write is not None:
+                job.result = job.write(connection)
+
+    def _resolve(self, group: list[Job]) -> None:
+        by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
+        for job in group:
+            if job.loop is not None:
+                by_loop.setdefault(job.loop, []).append(job)
+            elif job.error is not None:
+                _log.warning("a note was not written: %s", job.error)
+        for loop, jobs in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_deliver, jobs)
+            except RuntimeError:  # the loop has closed; what was stored stays stored
+                continue
+        if any(job.row is not None and job.error is None for job in group):
+            self._on_commit()
+
+
+def _deliver(jobs: list[Job]) -> None:
+    for job in jobs:
+        if job.future is None or job.future.done():
+            continue
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
+
+
+def _reported(problem: Exception) -> Exception:
+    if isinstance(problem, DBAPIError) and not isinstance(problem, IntegrityError):
+        unavailable = LedgerUnavailable("the ledger refused a row")
+        unavailable.__cause__ = problem
+        return unavailable
+    return problem

@@ -1,0 +1,106 @@
+"""
+What a sender does with DataFast's answer: pure decisions, so that each is a line in a test.
+
+What DataFast keeps of a payment whose visitor it does not know is not documented. So such a
+payment is asked about again, and when the answer stays, posted once more under the same
+`transaction_id` without the visitor: it counts if DataFast dropped the first, and is a duplicate
+if it stored it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kit.helpers.dodo_datafast import Verdict
+from kit.ledger.deliveries import Delivery
+
+FIRST_RETRY_S = 1.0
+MAX_RETRY_S = 3600.0
+HORIZON_S = 72 * 3600.0
+RECHECK_S = 60.0
+PAUSE_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a delivery stands after an answer. `due_in_s` None means it is not touched again."""
+
+    state: str
+    reason: str
+    verdict: str | None = None
+    due_in_s: float | None = None
+    drop_visitor: bool = False
+    pause_lane: bool = False
+    slow_lane_s: float | None = None
+    counts_attempt: bool = True
+
+
+def outcome_of(
+    delivery: Delivery, verdict: Verdict, *, age_s: float, random: Callable[[], float]
+) -> Outcome:
+    """Decide what becomes of a delivery of this age; `random` gives 0 to 1 for the jitter."""
+    match verdict.kind:
+        case "attributed" | "recorded":
+            return Outcome("done", verdict.reason, verdict.kind)
+        case "duplicate":
+            return _duplicate(delivery)
+        case "no_pageview" | "unconfirmed":
+            return _unproven(delivery, verdict)
+        case "rejected":
+            return Outcome("parked", verdict.reason, "rejected")
+        case "misconfigured":
+            # Not this payment's fault: it goes back as it was, and the lane waits.
+            return Outcome(
+                _waiting_state(delivery),
+                verdict.reason,
+                delivery.verdict,
+                due_in_s=0.0,
+                pause_lane=True,
+                counts_attempt=False,
+            )
+        case _:
+            slow = verdict.retry_after_s
+            return retry(delivery, verdict.reason, age_s=age_s, random=random, wait_s=slow)
+
+
+def retry(
+    delivery: Delivery,
+    reason: str,
+    *,
+    age_s: float,
+    random: Callable[[], float],
+    wait_s: float | None = None,
+) -> Outcome:
+    """Try again: after `wait_s`, else with full jitter from 1 s doubling to 1 h, up to 72 h."""
+    if age_s > HORIZON_S:
+        return Outcome("parked", "horizon", delivery.verdict)
+    ceiling_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 12))
+    return Outcome(
+        _waiting_state(delivery),
+        reason,
+        delivery.verdict,
+        due_in_s=max(ceiling_s * random(), 0.1) if wait_s is None else wait_s,
+        slow_lane_s=wait_s,
+    )
+
+
+def _waiting_state(delivery: Delivery) -> str:
+    return "ready" if delivery.verdict is None else "done"
+
+
+def _duplicate(delivery: Delivery) -> Outcome:
+    if delivery.verdict is not None:
+        # It was stored the first time; the repeat proves nothing about the visitor.
+        return Outcome("done", delivery.reason, delivery.verdict)
+    if delivery.first_sent_at_ms is not None:
+        return Outcome("done", "duplicate_after_lost_reply", "recorded")
+    return Outcome("done", "duplicate", "duplicate")
+
+
+def _unproven(delivery: Delivery, verdict: Verdict) -> Outcome:
+    visitor_sent = delivery.payment.datafast_visitor_id is not None
+    first_time = delivery.verdict is None
+    if first_time:
+        return Outcome("done", verdict.reason, verdict.kind, due_in_s=RECHECK_S)
+    if visitor_sent:
+        return Outcome("done", verdict.reason, verdict.kind, due_in_s=0.0, drop_visitor=True)
+    return Outcome("done", delivery.reason, delivery.verdict)

@@ -1,0 +1,77 @@
+"""Send one request under one absolute deadline, and read a bounded answer."""
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from kit.errors import TransportError
+from kit.helpers.dodo_datafast import Outgoing
+
+MAX_REPLY_BYTES = 1 << 20
+MAX_CONNECTIONS = 8  # httpx gets slower, not faster, past this many
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One whole HTTP answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def open_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """
+    Open a client that follows no redirect, reads no proxy settings and keeps few connections.
+
+    A redirect is never followed, so that a key is never sent to another host.
+    """
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,  # noqa: S113 - `send` puts one deadline over the whole exchange
+        limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
+        # Answers are small; unpacking one could make it large.
+        headers={"User-Agent": "dodo-datafast-kit", "Accept-Encoding": "identity"},
+    )
+
+
+async def send(
+    client: httpx.AsyncClient,
+    outgoing: Outgoing,
+    *,
+    deadline_s: float,
+    max_bytes: int = MAX_REPLY_BYTES,
+) -> Reply:
+    """
+    Send a request; connecting, writing and reading share `deadline_s`.
+
+    Raises TransportError when no whole answer of at most `max_bytes` came in time.
+    """
+    host = urlsplit(outgoing.url).netloc
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await _exchange(client, outgoing, max_bytes, host)
+    except TimeoutError:
+        raise TransportError("timeout", host) from None
+    except (httpx.ConnectError, httpx.UnsupportedProtocol):
+        raise TransportError("connect", host) from None
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise TransportError("broken", host) from None
+
+
+async def _exchange(
+    client: httpx.AsyncClient, outgoing: Outgoing, max_bytes: int, host: str
+) -> Reply:
+    async with client.stream(
+        outgoing.method, outgoing.url, headers=dict(outgoing.headers), content=outgoing.content
+    ) as response:
+        body = bytearray()
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > max_bytes:
+                raise TransportError("too_large", host)
+        return Reply(response.status_code, tuple(response.headers.multi_items()), bytes(body))
