@@ -1,0 +1,74 @@
+"""What `serve` and `demo` share: the environment, and a shop opened from settings."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from dotenv import dotenv_values
+from starlette.applications import Starlette
+
+from kit.datafast import DataFastClient
+from kit.dodo import DodoClient
+from kit.forwarder import Pace
+from kit.ledger import Ledger
+from kit.settings import Settings
+from kit.transport import open_client
+from kit.web.app import create_app
+from kit.web.guard import Limit
+from kit.web.storefront.catalogue import Catalogue
+
+DEMO_PAGEVIEW_WAIT_S = 15.0
+_ANY_NUMBER = Limit(burst=100_000, per_minute=100_000)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment, over what a `.env` file in the working directory says."""
+    written = {name: value for name, value in dotenv_values(Path(".env")).items() if value}
+    return written | dict(os.environ)
+
+
+def open_dodo(settings: Settings) -> DodoClient:
+    """Open a client for the account of the settings."""
+    return DodoClient(
+        open_client(),
+        api_key=settings.dodo_api_key.reveal(),
+        environment=settings.dodo_environment,
+        base_url=settings.dodo_base_url,
+        checkout_hosts=settings.checkout_hosts,
+    )
+
+
+def open_shop(
+    settings: Settings,
+    *,
+    clock: Callable[[], float],
+    catalogue: Catalogue | None = None,
+    sandboxed: bool = False,
+) -> Starlette:
+    """
+    Open ledger and clients, and compose the app around them; `sandboxed` shortens its waits.
+
+    Each destination has connections of its own: a slow DataFast must not hold up a checkout.
+    Raises LedgerError.
+    """
+    datafast = DataFastClient(
+        open_client(),
+        api_key=settings.datafast_api_key.reveal(),
+        clock=clock,
+        website_id=settings.datafast_api_website_id,
+        base_url=settings.datafast_base_url,
+    )
+    limits = {"buyer_limit": _ANY_NUMBER, "shop_limit": _ANY_NUMBER} if sandboxed else {}
+    pace = Pace(pageview_wait_s=DEMO_PAGEVIEW_WAIT_S) if sandboxed else Pace()
+    return create_app(
+        settings,
+        ledger=Ledger.open(settings.database_url, clock=clock),
+        dodo=open_dodo(settings),
+        datafast=datafast,
+        proxy_http=open_client(),
+        clock=clock,
+        catalogue=catalogue,
+        demo=sandboxed,
+        pace=pace,
+        **limits,
+    )

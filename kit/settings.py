@@ -1,0 +1,238 @@
+"""The environment, read once and checked whole: every problem is named, no value is shown."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Literal, TypeVar, cast
+from urllib.parse import urlsplit
+
+from kit.errors import SettingsError
+from kit.helpers.dodo_datafast import Basis, SecretError, signing_key
+
+T = TypeVar("T")
+
+DATAFAST_URL = "https://datafa.st"
+MIN_SECRET_KEY_LENGTH = 32
+MIN_TOKEN_LENGTH = 32
+
+# Dodo stamps and signs each attempt anew (standard-webhooks); should it keep the first attempt's
+# time, its last retry comes after 27 h 35 min. Ids are kept for good, so a longer window is safe.
+_TOLERANCE_S = (300, 108_000)
+_LOOPBACK = re.compile(r"localhost|.+\.localhost|127(?:\.\d+){3}|::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that shows itself only when asked to."""
+
+    _value: str
+
+    def reveal(self) -> str:
+        """Return the value, for the one place that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the kit is told. URLs carry no trailing slash; times are in seconds."""
+
+    dodo_api_key: Secret
+    dodo_webhook_keys: tuple[Secret, ...]
+    dodo_environment: Literal["test_mode", "live_mode"]
+    dodo_base_url: str | None
+    datafast_api_key: Secret
+    datafast_website_id: str | None
+    datafast_domain: str | None
+    datafast_base_url: str
+    datafast_api_website_id: str | None
+    base_url: str
+    checkout_hosts: tuple[str, ...]
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    database_url: str
+    secret_keys: tuple[Secret, ...]
+    """Newest first."""
+    inspector_token: Secret | None
+    revenue_basis: Basis
+    brands: frozenset[str]
+    send_customer: bool
+    send_test: bool
+    webhook_tolerance_s: int
+    datafast_rate: float
+    """Calls to DataFast a minute, all processes together."""
+    log: Literal["text", "json"]
+
+    @property
+    def secure(self) -> bool:
+        """Whether the shop is on https, so that its cookies can be bound to it."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def holds_test_payments(self) -> bool:
+        """Whether test payments stay here: DataFast has no test mode and would count them."""
+        real = (urlsplit(self.datafast_base_url).hostname or "").endswith("datafa.st")
+        return self.dodo_environment == "test_mode" and real and not self.send_test
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """
+    Read the settings from environment variables; empty ones count as unset.
+
+    Raises SettingsError naming every problem at once.
+    """
+    source = _Source(environ)
+    environment = source.choice(
+        "DODO_PAYMENTS_ENVIRONMENT", ("test_mode", "live_mode"), default="test_mode"
+    )
+    settings = Settings(
+        dodo_api_key=Secret(source.required("DODO_PAYMENTS_API_KEY", "a Dodo API key")),
+        dodo_webhook_keys=source.webhook_keys("DODO_PAYMENTS_WEBHOOK_KEY"),
+        dodo_environment=cast("Literal['test_mode', 'live_mode']", environment),
+        dodo_base_url=source.url("DODO_PAYMENTS_BASE_URL", default=None),
+        datafast_api_key=Secret(source.required("DATAFAST_API_KEY", "a DataFast API key")),
+        datafast_website_id=source.optional("DATAFAST_WEBSITE_ID"),
+        datafast_domain=source.domain("DATAFAST_DOMAIN"),
+        datafast_base_url=source.url("DATAFAST_BASE_URL", default=DATAFAST_URL) or DATAFAST_URL,
+        datafast_api_website_id=source.optional("DATAFAST_API_WEBSITE_ID"),
+        base_url=source.url("KIT_BASE_URL", default="http://127.0.0.1:8000") or "",
+        checkout_hosts=source.words("KIT_CHECKOUT_HOSTS") or ("https://*.dodopayments.com",),
+        trusted_proxies=source.networks("KIT_TRUSTED_PROXIES"),
+        database_url=source.optional("KIT_DATABASE_URL") or "sqlite:///kit.db",
+        secret_keys=source.secret_keys("KIT_SECRET_KEY"),
+        inspector_token=source.token("KIT_INSPECTOR_TOKEN"),
+        revenue_basis=cast(
+            "Basis",
+            source.choice("KIT_REVENUE_BASIS", ("gross", "net", "settlement"), default="gross"),
+        ),
+        brands=frozenset(source.words("KIT_BRANDS")),
+        send_customer=source.switch("KIT_SEND_CUSTOMER"),
+        send_test=source.switch("KIT_SEND_TEST"),
+        webhook_tolerance_s=source.whole("KIT_WEBHOOK_TOLERANCE_S", _TOLERANCE_S, default=300),
+        datafast_rate=source.whole("KIT_DATAFAST_RATE", (1, 100_000), default=50),
+        log=cast("Literal['text', 'json']", source.choice("KIT_LOG", ("text", "json"), "text")),
+    )
+    source.check_environment(settings)
+    if source.problems:
+        raise SettingsError(tuple(source.problems))
+    return settings
+
+
+class _Source:
+    """Reads variables one by one and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def optional(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def required(self, name: str, what: str) -> str:
+        value = self.optional(name)
+        if value is None:
+            self.problems.append(f"{name} is not set: it must be {what}")
+        return value or ""
+
+    def words(self, name: str) -> tuple[str, ...]:
+        return tuple(part for part in re.split(r"[\s,]+", self.optional(name) or "") if part)
+
+    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
+        value = self.optional(name) or default
+        return self._checked(name, value, value in choices, f"one of {', '.join(choices)}", default)
+
+    def switch(self, name: str) -> bool:
+        value = (self.optional(name) or "0").lower()
+        known = value in ("0", "1", "true", "false", "yes", "no", "on", "off")
+        return self._checked(name, value in ("1", "true", "yes", "on"), known, "1 or 0", False)
+
+    def whole(self, name: str, bounds: tuple[int, int], default: int) -> int:
+        value = self.optional(name) or str(default)
+        low, high = bounds
+        valid = re.fullmatch(r"[0-9]{1,9}", value) is not None and low <= int(value) <= high
+        number = int(value) if valid else default
+        return self._checked(name, number, valid, f"a whole number from {low} to {high}", default)
+
+    def url(self, name: str, default: str | None) -> str | None:
+        value = self.optional(name)
+        if value is None:
+            return default
+        try:
+            parts = urlsplit(value)
+            host, _port = parts.hostname or "", parts.port
+        except ValueError:
+            parts, host = urlsplit(""), ""
+        bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+        loopback = parts.scheme == "http" and _LOOPBACK.fullmatch(host) is not None
+        valid = bool(host) and bare and (parts.scheme == "https" or loopback)
+        return self._checked(
+            name, value.rstrip("/"), valid, "an https URL (http on localhost only)", default or ""
+        )
+
+    def domain(self, name: str) -> str | None:
+        value = self.optional(name)
+        if value is None:
+            return None
+        valid = re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", value) is not None
+        return self._checked(name, value, valid, "the root domain alone, such as example.com", "")
+
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        try:
+            return tuple(ip_network(word) for word in self.words(name))
+        except ValueError:
+            self.problems.append(f"{name} must be addresses or networks, such as 10.0.0.0/8")
+            return ()
+
+    def webhook_keys(self, name: str) -> tuple[Secret, ...]:
+        keys = self.words(name)
+        if not keys:
+            self.problems.append(f"{name} is not set: it must be the webhook's secret from Dodo")
+        for place, key in enumerate(keys, start=1):
+            try:
+                signing_key(key)
+            except SecretError as problem:
+                self.problems.append(f"{name}, key {place}: {problem}")
+        return tuple(Secret(key) for key in keys)
+
+    def secret_keys(self, name: str) -> tuple[Secret, ...]:
+        keys = self.words(name)
+        if not keys or any(len(key) < MIN_SECRET_KEY_LENGTH for key in keys):
+            self.problems.append(
+                f"{name} must be {MIN_SECRET_KEY_LENGTH} characters or more, newest first; make "
+                'one with: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
+        return tuple(Secret(key) for key in keys)
+
+    def token(self, name: str) -> Secret | None:
+        value = self.optional(name)
+        if value is not None and len(value) < MIN_TOKEN_LENGTH:
+            self.problems.append(f"{name} must be {MIN_TOKEN_LENGTH} characters or more")
+        return Secret(value) if value else None
+
+    def check_environment(self, settings: Settings) -> None:
+        """Refuse keys that belong to another environment, or that cannot be used alone."""
+        key = settings.dodo_api_key.reveal()
+        for prefix, environment in (("dodo_test_", "test_mode"), ("dodo_live_", "live_mode")):
+            if key.startswith(prefix) and settings.dodo_environment != environment:
+                self.problems.append(
+                    f"DODO_PAYMENTS_API_KEY is a key of {environment}, but "
+                    f"DODO_PAYMENTS_ENVIRONMENT is {settings.dodo_environment}"
+                )
+        website = settings.datafast_api_website_id
+        if settings.datafast_api_key.reveal().startswith("dft_") and not (
+            website and re.fullmatch(r"[0-9a-f]{24}", website)
+        ):
+            self.problems.append(
+                "DATAFAST_API_KEY is an account token (dft_): set DATAFAST_API_WEBSITE_ID to the "
+                "website's 24 hex digits (not the dfid_… of the script)"
+            )
+
+    def _checked(self, name: str, value: T, valid: bool, must_be: str, fallback: T) -> T:
+        if not valid:
+            self.problems.append(f"{name} must be {must_be}")
+            return fallback
+        return value

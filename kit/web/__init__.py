@@ -1,0 +1,1 @@
+"""The HTTP side: receiver, first-party proxy, storefront and inspector, composed in `app`."""

@@ -1,0 +1,231 @@
+"""The composition root: every piece is made here, and put away in reverse order."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kit.datafast import DataFastClient
+from kit.dodo import DodoClient
+from kit.forwarder import Forwarder, Pace
+from kit.helpers.dodo_datafast import signing_key
+from kit.ledger import Ledger
+from kit.ledger.lanes import lane_name
+from kit.ledger.mapping import Policy
+from kit.resources import resource_dir
+from kit.settings import Settings
+from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
+from kit.web.health import Health
+from kit.web.inspector.access import Access
+from kit.web.inspector.pages import Inspector
+from kit.web.pages import Pages, ScriptTag
+from kit.web.proxy import Proxy, hosts_matcher
+from kit.web.receiver import Receiver
+from kit.web.storefront.catalogue import Catalogue
+from kit.web.storefront.checkout import MAX_FORM_BYTES, Checkout
+from kit.web.storefront.cookies import ShopCookies
+from kit.web.storefront.orders import OrderPages
+from kit.web.storefront.shelves import Shelves
+
+# One buyer, and all of them: Dodo allows an account 240 calls a minute (dodo/api-reference).
+BUYER_LIMIT = Limit(burst=10, per_minute=20)
+SHOP_LIMIT = Limit(burst=60, per_minute=200)
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    ledger: Ledger,
+    dodo: DodoClient,
+    datafast: DataFastClient,
+    proxy_http: httpx.AsyncClient,
+    clock: Callable[[], float],
+    catalogue: Catalogue | None = None,
+    demo: bool = False,
+    pace: Pace | None = None,
+    buyer_limit: Limit = BUYER_LIMIT,
+    shop_limit: Limit = SHOP_LIMIT,
+) -> Starlette:
+    """
+    Compose receiver, proxy, inspector and forwarder; with a catalogue, the storefront as well.
+
+    The app works only inside its lifespan, at whose end it closes ledger and clients.
+    """
+    lane = lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
+    pace = replace(pace or Pace(lane), lane=lane, per_minute=settings.datafast_rate)
+    policy = Policy(
+        basis=settings.revenue_basis,
+        send_customer=settings.send_customer,
+        brands=settings.brands,
+        held_for="test_mode" if settings.holds_test_payments else None,
+    )
+    forwarder = Forwarder(ledger, dodo, datafast, clock, policy, pace)
+    work = _Work(forwarder)
+    health = Health(ledger, work.running, clock)
+    receiver = Receiver(
+        ledger,
+        keys=[signing_key(key.reveal()) for key in settings.dodo_webhook_keys],
+        clock=clock,
+        tolerance_s=settings.webhook_tolerance_s,
+    )
+    pages = Pages(tag=_script_tag(settings) if catalogue is not None else None, demo=demo)
+    cookies = ShopCookies(settings.secret_keys, secure=settings.secure)
+    inspector = Inspector(
+        ledger,
+        Access(token=settings.inspector_token, keys=settings.secret_keys, secure=settings.secure),
+        pages,
+        catalogue or {},
+        lane,
+        settings.base_url,
+    )
+    proxy = Proxy(
+        proxy_http,
+        upstream=settings.datafast_base_url,
+        base_url=settings.base_url,
+        trusted_proxies=settings.trusted_proxies,
+        payment_hosts=hosts_matcher(settings.checkout_hosts),
+        ledger=ledger,
+        clock=clock,
+    )
+    routes: list[BaseRoute] = [
+        Route("/js/{name}", proxy.script),
+        Route("/api/events", proxy.event, methods=["POST"]),
+        Route("/inspector", inspector.index),
+        Route("/inspector.json", inspector.data),
+        Route(
+            "/inspector/signin",
+            inspector.sign_in,
+            methods=["POST"],
+            max_body_size=MAX_FORM_BYTES,
+        ),
+        Mount("/static", StaticFiles(directory=resource_dir("static"))),
+    ]
+    if catalogue is not None:
+        shelves = Shelves(catalogue, cookies, pages)
+        checkout = Checkout(
+            ledger=ledger,
+            dodo=dodo,
+            catalogue=catalogue,
+            cookies=cookies,
+            pages=pages,
+            gate=FloodGate(each=buyer_limit, total=shop_limit, clock=clock),
+            base_url=settings.base_url,
+            trusted_proxies=settings.trusted_proxies,
+        )
+        orders = OrderPages(ledger, dodo, catalogue, cookies, pages)
+        routes += [
+            Route("/", shelves.index),
+            Route("/products/{slug}", shelves.product),
+            Route("/checkout", checkout.post, methods=["POST"], max_body_size=MAX_FORM_BYTES),
+            Route("/orders/{ref}", orders.get),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(asyncio.to_thread, ledger.close)
+            for client in (dodo, datafast, proxy_http):
+                stack.push_async_callback(client.aclose)
+            await stack.enter_async_context(work.started())
+            yield
+
+    return Starlette(
+        routes=[
+            # Outside the pages' middleware: it is the hot path, and needs none of it.
+            Route("/webhooks/dodo", receiver),
+            Route("/healthz", health.live),
+            Route("/readyz", health.ready),
+            Mount("/", app=_guarded(settings, pages, routes)),
+        ],
+        lifespan=lifespan,
+    )
+
+
+def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starlette:
+    host = urlsplit(settings.base_url).hostname or ""
+
+    async def refused(request: Request, problem: Exception) -> Response:
+        status = problem.status_code if isinstance(problem, HTTPException) else 500
+        headers = dict(getattr(problem, "headers", None) or {})
+        titles = {404: "Nothing here", 405: "Not like this", 413: "Too much at once"}
+        response = pages.problem(
+            request,
+            status=status,
+            title=titles.get(status, "That did not work"),
+            message="There is no page for this request.",
+            action="Start again from the front page.",
+        )
+        response.headers.update(headers)
+        return response
+
+    async def failed(_request: Request, _problem: Exception) -> Response:
+        # Says nothing of the cause: the log has it.
+        return PlainTextResponse("Something went wrong on our side. Try again.\n", 500)
+
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(
+                SecurityHeaders, form_targets=settings.checkout_hosts, secure=settings.secure
+            ),
+            Middleware(
+                TrustedHostMiddleware,
+                allowed_hosts=[host, "localhost", "*.localhost", "127.0.0.1"],
+                www_redirect=False,
+            ),
+        ],
+        exception_handlers={HTTPException: refused, Exception: failed},
+    )
+
+
+def _script_tag(settings: Settings) -> ScriptTag | None:
+    if settings.datafast_website_id is None or settings.datafast_domain is None:
+        return None
+    return ScriptTag(
+        src="/js/script.js",
+        website_id=settings.datafast_website_id,
+        domain=settings.datafast_domain,
+        # On loopback a faithful script stays silent unless it is told to speak.
+        allow_localhost=is_loopback_host(urlsplit(settings.base_url).hostname or ""),
+    )
+
+
+class _Work:
+    """The forwarder's task, for as long as the app lives."""
+
+    def __init__(self, forwarder: Forwarder) -> None:
+        self._forwarder = forwarder
+        self._task: asyncio.Task[None] | None = None
+
+    def running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[None]:
+        self._task = asyncio.create_task(self._forwarder.run(), name="forwarder")
+        self._task.add_done_callback(self._report)
+        try:
+            yield
+        finally:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await self._task
+
+    @staticmethod
+    def _report(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            _log.critical("the forwarder has stopped", exc_info=task.exception())

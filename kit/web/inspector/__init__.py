@@ -1,0 +1,1 @@
+"""The inspector: every visit, checkout, event and delivery as one timeline of hops."""

@@ -1,0 +1,1 @@
+"""The reference storefront: catalogue, checkout and receipt."""
