@@ -11,6 +11,7 @@ from kit.helpers.dodo_datafast import UnknownCurrency
 from kit.hops import REASONS
 from kit.ledger import Ledger, journeys, lanes
 from kit.ledger.journeys import Journey
+from kit.web.forms import read_form
 from kit.web.guard import is_same_origin
 from kit.web.inspector.access import Access
 from kit.web.pages import Pages, moment_text
@@ -79,8 +80,8 @@ class Inspector:
         """Take the token from the form and remember the browser."""
         if not is_same_origin(request, self.base_url):
             return self._sign_in_form(request, error="Sign in from this page.", status=403)
-        form = await request.form(max_files=0, max_fields=5)
-        if not self.access.accepts(str(form.get("token", ""))):
+        form = await read_form(request)
+        if not self.access.accepts(form.get("token", "")):
             return self._sign_in_form(request, error="That is not the token.", status=401)
         response = RedirectResponse("/inspector", status_code=303)
         self.access.sign_in(response)

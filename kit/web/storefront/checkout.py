@@ -16,6 +16,7 @@ from kit.helpers.dodo_datafast import (
 )
 from kit.ledger import Ledger, checkouts
 from kit.ledger.rows import Row
+from kit.web.forms import read_form
 from kit.web.guard import FloodGate, Networks, client_address, is_same_origin
 from kit.web.pages import Pages
 from kit.web.storefront.catalogue import Catalogue, Product
@@ -60,9 +61,9 @@ class Checkout:
                 action="Wait a minute, then try again.",
                 retry_after_s=60,
             )
-        form = await request.form(max_files=0, max_fields=20)
-        product = self.catalogue.get(str(form.get("product", "")))
-        attempt = self.cookies.read_attempt(str(form.get("attempt", "")))
+        form = await read_form(request)
+        product = self.catalogue.get(form.get("product", ""))
+        attempt = self.cookies.read_attempt(form.get("attempt", ""))
         if product is None or attempt is None:
             return self._outdated(request, product)
         try:

@@ -1,0 +1,55 @@
+"""The command line: one module per command in this folder, imported when it is used."""
+
+import os
+from importlib import import_module
+
+import click
+
+from kit import __version__
+from kit.errors import KitError
+
+# What `kit --help` says of each command, so that it need not import any of them.
+COMMANDS = {
+    "demo": "Show the whole journey on a sandbox: no account, no key.",
+    "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
+    "test": "Run this clone's own tests, in a real browser too.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and loads the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module; it names its click command `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"kit.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a problem that the kit knows is one sentence, not a traceback."""
+        if os.environ.get("NO_COLOR"):  # click itself looks at the terminal only
+            ctx.color = False
+        try:
+            return super().invoke(ctx)
+        except KitError as error:
+            click.echo(f"{click.style('kit:', fg='red')} {error}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True)
+@click.version_option(__version__, message="kit %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Prove which marketing brought which payment: Dodo checkouts, measured in DataFast."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
