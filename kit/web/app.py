@@ -83,12 +83,14 @@ def create_app(
         tolerance_s=settings.webhook_tolerance_s,
     )
     pages = Pages(tag=_script_tag(settings) if catalogue is not None else None, demo=demo)
-    cookies = ShopCookies(settings.secret_keys, secure=settings.secure)
+    keys = [key.reveal() for key in settings.secret_keys]
+    token = settings.inspector_token.reveal() if settings.inspector_token else None
+    cookies = ShopCookies(keys, secure=settings.secure)
     inspector = Inspector(
         ledger,
-        Access(token=settings.inspector_token, keys=settings.secret_keys, secure=settings.secure),
+        Access(token=token, keys=keys, secure=settings.secure),
         pages,
-        catalogue or {},
+        {slug: product.name for slug, product in (catalogue or {}).items()},
         lane,
         settings.base_url,
     )

@@ -7,7 +7,6 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from kit.settings import Secret
 from kit.web.guard import is_direct_loopback
 
 SIGNED_IN_S = 12 * 3600
@@ -16,11 +15,9 @@ SIGNED_IN_S = 12 * 3600
 class Access:
     """Checks each request to the inspector; without a token only direct loopback is let in."""
 
-    def __init__(self, *, token: Secret | None, keys: Sequence[Secret], secure: bool) -> None:
+    def __init__(self, *, token: str | None, keys: Sequence[str], secure: bool) -> None:
         self._token = token
-        self._serializer = URLSafeTimedSerializer(
-            [key.reveal() for key in reversed(keys)], salt="kit.inspector"
-        )
+        self._serializer = URLSafeTimedSerializer(list(reversed(keys)), salt="kit.inspector")
         self._secure = secure
         self._name = "__Host-kit_inspector" if secure else "kit_inspector"
 
@@ -48,7 +45,7 @@ class Access:
         """Compare a token in constant time."""
         if self._token is None:
             return False
-        return hmac.compare_digest(presented.encode(), self._token.reveal().encode())
+        return hmac.compare_digest(presented.encode(), self._token.encode())
 
     def sign_in(self, response: Response) -> None:
         """Remember this browser for a working day."""
@@ -66,6 +63,6 @@ class Access:
         )
 
     @staticmethod
-    def _mark(token: Secret) -> str:
+    def _mark(token: str) -> str:
         # Binds the cookie to the token: a new token signs everybody out.
-        return hmac.digest(token.reveal().encode(), b"kit.inspector", "sha256").hex()
+        return hmac.digest(token.encode(), b"kit.inspector", "sha256").hex()

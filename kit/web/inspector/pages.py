@@ -1,5 +1,6 @@
 """`GET /inspector` and its JSON twin."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +15,8 @@ from kit.ledger.journeys import Journey
 from kit.web.forms import read_form
 from kit.web.guard import is_same_origin
 from kit.web.inspector.access import Access
+from kit.web.money import display_money
 from kit.web.pages import Pages, moment_text
-from kit.web.storefront.catalogue import Catalogue, display_money
 
 PAGE_SIZE = 25
 _TOTALS = ("orders", "paid", "attributed", "recorded", "waiting", "parked")
@@ -28,7 +29,8 @@ class Inspector:
     ledger: Ledger
     access: Access
     pages: Pages
-    catalogue: Catalogue
+    titles: Mapping[str, str]
+    """The products' names by slug."""
     lane: str
     base_url: str
 
@@ -125,9 +127,8 @@ class Inspector:
         }
 
     def _title(self, journey: Journey) -> str:
-        product = self.catalogue.get(journey.product or "")
-        if product is not None:
-            return product.name
+        if (title := self.titles.get(journey.product or "")) is not None:
+            return title
         if journey.payment_id is not None:
             return f"Payment {journey.payment_id}"
         return journey.product or {"visit": "Visit"}.get(journey.verdict, "Webhook")

@@ -8,8 +8,6 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from kit.settings import Secret
-
 MAX_ORDERS = 8
 ORDERS_MAX_AGE_S = 90 * 24 * 3600
 ATTEMPT_MAX_AGE_S = 24 * 3600
@@ -35,8 +33,8 @@ class ShopCookies:
     On https the cookie carries the `__Host-` prefix, which binds it to this very host.
     """
 
-    def __init__(self, keys: Sequence[Secret], *, secure: bool) -> None:
-        oldest_first = [key.reveal() for key in reversed(keys)]
+    def __init__(self, keys: Sequence[str], *, secure: bool) -> None:
+        oldest_first = list(reversed(keys))
         self._orders = URLSafeTimedSerializer(oldest_first, salt="kit.orders")
         self._attempts = URLSafeTimedSerializer(oldest_first, salt="kit.attempt")
         self._secure = secure

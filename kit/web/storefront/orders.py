@@ -16,8 +16,9 @@ from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.helpers.dodo_datafast import Signed, UnknownCurrency, visitor_from_cookies
 from kit.ledger import Ledger, checkouts, journeys
 from kit.ledger.rows import Row
+from kit.web.money import display_money
 from kit.web.pages import Pages, moment_text
-from kit.web.storefront.catalogue import Catalogue, display_money
+from kit.web.storefront.catalogue import Catalogue
 from kit.web.storefront.cookies import ShopCookies, is_order_ref
 
 ASK_DODO_AFTER_S = 20.0

@@ -1,0 +1,1 @@
+"""A browser's journey through a shop, judged hop by hop."""

@@ -1,0 +1,177 @@
+"""Deliver webhook messages: signed, retried on Dodo's schedule, always with the latest state."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+
+from kit.sandbox.fixtures import BUSINESS_ID
+from kit.sandbox.signer import sign
+from kit.sandbox.stamps import iso, new_id
+from kit.sandbox.store import Document, Store
+
+# The wait before each of the eight attempts, 27 h 35 min in all (docs.dodopayments.com, webhooks
+# page, 2026).
+RETRY_DELAYS_S = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)
+TIMEOUT_S = 15.0
+AT_ONCE = 8
+
+DELIVERY = "delivery"
+ENDPOINT = "endpoint"
+# Webhook bodies name their object's type; API answers do not (SDK 1.123.0 against real payloads).
+PAYLOAD_TYPES = {
+    "payment": "Payment",
+    "subscription": "Subscription",
+    "refund": "Refund",
+    "dispute": "Dispute",
+}
+
+
+class Outbox:
+    """Webhook messages on their way to the endpoints; pending ones survive a restart."""
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float], retry_delays_s: Sequence[float]
+    ) -> None:
+        """Deliver what `post` queues while `run` runs."""
+        self._store = store
+        self._clock = clock
+        self._delays_s = tuple(retry_delays_s)
+        self._due_at: dict[str, float] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._changed = asyncio.Event()
+
+    def post(
+        self,
+        event_type: str,
+        *,
+        kind: str,
+        key: str,
+        occurred_at: float,
+        extras: dict[str, Any] | None = None,
+    ) -> str:
+        """Queue one message about a stored object to every endpoint that wants it.
+
+        `extras` are fields of this message alone. Returns the message's `webhook-id`.
+        """
+        message_id = new_id("msg")
+        for endpoint in self._store.all(ENDPOINT):
+            wanted = endpoint["filter_types"]
+            if endpoint["disabled"] or (wanted and event_type not in wanted):
+                continue
+            delivery_id = new_id("dlv")
+            due_at = self._clock() + self._delays_s[0]
+            document: Document = {
+                "delivery_id": delivery_id,
+                "webhook_id": message_id,
+                "endpoint_id": endpoint["id"],
+                "type": event_type,
+                "timestamp": iso(occurred_at),
+                "kind": kind,
+                "key": key,
+                "extras": extras or {},
+                "state": "pending",
+                "next_attempt_at": due_at,
+                "attempts": [],
+            }
+            self._store.put(DELIVERY, delivery_id, document)
+            self._due_at[delivery_id] = due_at
+        self._changed.set()
+        return message_id
+
+    def forget(self) -> None:
+        """Drop what is pending, after the store was emptied."""
+        self._due_at.clear()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; starts with what an earlier run left pending."""
+        for delivery in self._store.all(DELIVERY):
+            if delivery["state"] == "pending":
+                self._due_at[delivery["delivery_id"]] = delivery["next_attempt_at"]
+        # The proxies of the environment are for the internet, not for a neighbour on loopback.
+        client = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
+        async with client, asyncio.TaskGroup() as attempts:
+            while True:
+                self._changed.clear()
+                now = self._clock()
+                for delivery_id in [key for key, due_at in self._due_at.items() if due_at <= now]:
+                    del self._due_at[delivery_id]
+                    attempts.create_task(self._attempt(client, delivery_id))
+                await self._wait_for_work()
+
+    async def _wait_for_work(self) -> None:
+        next_due_at = min(self._due_at.values(), default=None)
+        wait_s = None if next_due_at is None else max(0.0, next_due_at - self._clock())
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _attempt(self, client: httpx.AsyncClient, delivery_id: str) -> None:
+        async with self._slots:
+            delivery = self._store.get(DELIVERY, delivery_id)
+            endpoint = delivery and self._store.get(ENDPOINT, delivery["endpoint_id"])
+            if delivery is None or not endpoint:
+                return
+            attempt = await self._send(client, delivery, endpoint)
+        # A reset while the request was out has forgotten the delivery, and so do we.
+        if self._store.get(DELIVERY, delivery_id) is None:
+            return
+        made = [*delivery["attempts"], attempt]
+        delivered = attempt["status"] is not None and 200 <= attempt["status"] < 300
+        retry = not delivered and len(made) < len(self._delays_s)
+        due_at = self._clock() + self._delays_s[len(made)] if retry else None
+        delivery["attempts"] = made
+        delivery["state"] = "delivered" if delivered else "pending" if retry else "exhausted"
+        delivery["next_attempt_at"] = due_at
+        self._store.put(DELIVERY, delivery_id, delivery)
+        if due_at is not None:
+            self._due_at[delivery_id] = due_at
+            self._changed.set()
+
+    async def _send(
+        self, client: httpx.AsyncClient, delivery: Document, endpoint: Document
+    ) -> dict[str, Any]:
+        body = json.dumps(self._message(delivery), ensure_ascii=False, separators=(",", ":"))
+        content = body.encode()
+        started_at = self._clock()
+        headers = endpoint["headers"] | sign(
+            endpoint["secret"],
+            message_id=delivery["webhook_id"],
+            timestamp_s=int(started_at),
+            body=content,
+        )
+        headers["content-type"] = "application/json"
+        began = time.perf_counter()
+        status, answer, error = None, None, None
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                response = await client.post(endpoint["url"], content=content, headers=headers)
+            status, answer = response.status_code, response.text[:500]
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as failure:
+            error = f"{type(failure).__name__}: {failure}".rstrip(": ")
+        return {
+            "at": iso(started_at),
+            "webhook_timestamp": int(started_at),
+            "url": endpoint["url"],
+            "body": body,
+            "status": status,
+            "answer": answer,
+            "error": error,
+            "duration_ms": round((time.perf_counter() - began) * 1000),
+        }
+
+    def _message(self, delivery: Document) -> Document:
+        """Build the body: the envelope as it was, the object as it is now."""
+        kind = delivery["kind"]
+        current = self._store.get(kind, delivery["key"]) or {}
+        return {
+            "business_id": BUSINESS_ID,
+            "type": delivery["type"],
+            "timestamp": delivery["timestamp"],
+            "data": {"payload_type": PAYLOAD_TYPES[kind]} | current | delivery["extras"],
+        }

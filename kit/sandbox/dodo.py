@@ -1,0 +1,118 @@
+"""A stand-in for Dodo Payments: API, hosted checkout page and signed webhooks."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kit.sandbox.backstage import Backstage
+from kit.sandbox.chaos import Chaos
+from kit.sandbox.delivery import DELIVERY, ENDPOINT, RETRY_DELAYS_S, Outbox
+from kit.sandbox.dodo_api import DodoApi, endpoint_document
+from kit.sandbox.hosted import HostedPage
+from kit.sandbox.journal import Intake, Journal
+from kit.sandbox.products import CATALOGUE, Product
+from kit.sandbox.refusals import ApiError, answer_dodo_error, dodo_refusal
+from kit.sandbox.signer import read_key
+from kit.sandbox.stamps import iso
+from kit.sandbox.store import Store
+from kit.sandbox.till import CHECKOUT, CUSTOMER, PAYMENT, REFUND, SUBSCRIPTION, Till
+
+FIRST_ENDPOINT = "ep_shop"
+PAGES = {
+    "checkouts": CHECKOUT,
+    "customers": CUSTOMER,
+    "deliveries": DELIVERY,
+    "payments": PAYMENT,
+    "refunds": REFUND,
+    "subscriptions": SUBSCRIPTION,
+}
+
+
+def create_dodo(
+    *,
+    database: str,
+    public_url: str,
+    templates_dir: Path,
+    static_dir: Path,
+    api_key: str,
+    webhook_secret: str,
+    webhook_url: str,
+    products: Sequence[Product] = CATALOGUE,
+    clock: Callable[[], float] = time.time,
+    retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+) -> Starlette:
+    """Build the app; it delivers webhooks while its lifespan is entered.
+
+    `database` is a SQLite path or ":memory:", `public_url` the origin buyers see. `webhook_url` is
+    registered as the first endpoint with `webhook_secret` (`whsec_…`); an empty one is not.
+    `retry_delays_s` holds the wait before each delivery attempt. Raises ValueError for a secret
+    that is not base64.
+    """
+    read_key(webhook_secret)
+    store = Store(database)
+    outbox = Outbox(store, clock=clock, retry_delays_s=retry_delays_s)
+    by_id = {product.product_id: product for product in products}
+    till = Till(store, outbox, products=by_id, public_url=public_url, clock=clock)
+    api = DodoApi(store, till, products=by_id, api_key=api_key, clock=clock)
+    hosted = HostedPage(store, till, templates_dir=templates_dir)
+    journal, chaos = Journal(store, api_key=api_key, clock=clock), Chaos()
+    backstage = Backstage(journal=journal, chaos=chaos, store=store, kinds=PAGES)
+    closing = asyncio.Event()
+
+    def register_shop() -> None:
+        if webhook_url:
+            endpoint = endpoint_document(
+                FIRST_ENDPOINT, url=webhook_url, secret=webhook_secret, created_at=iso(clock())
+            )
+            store.put(ENDPOINT, FIRST_ENDPOINT, endpoint)
+        else:
+            store.delete(ENDPOINT, FIRST_ENDPOINT)
+
+    async def reset(_request: Request) -> JSONResponse:
+        backstage.reset()
+        outbox.forget()
+        register_shop()
+        return JSONResponse({"reset": True})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        store.open()
+        closing.clear()
+        register_shop()
+        worker = asyncio.create_task(outbox.run())
+        try:
+            yield
+        finally:
+            closing.set()
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+            store.close()
+
+    return Starlette(
+        routes=[
+            *api.routes(),
+            Route("/session/{session_id}", hosted.show, methods=["GET"]),
+            Route("/session/{session_id}", hosted.submit, methods=["POST"]),
+            *backstage.routes(reset),
+            Mount("/static", StaticFiles(directory=static_dir, check_dir=False), name="static"),
+        ],
+        middleware=[
+            Middleware(Intake, journal=journal, chaos=chaos, refuse=dodo_refusal, closing=closing)
+        ],
+        exception_handlers={
+            ApiError: answer_dodo_error,
+            HTTPException: answer_dodo_error,
+        },
+        lifespan=lifespan,
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks: each runs both sides in one go and prints their ratios."""
