@@ -53,7 +53,8 @@ def journey(demo: Demo, order_ref: str) -> dict[str, Any]:
                 return dict(each)
         return None
 
-    return dict(eventually(settled, what=f"the journey of {order_ref} settles", within_s=15) or {})
+    found = eventually(settled, what=f"the journey of {order_ref} settles", within_s=15)
+    return found or {}
 
 
 def reports(demo: Demo, transaction_id: str) -> list[dict[str, Any]]:

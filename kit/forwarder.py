@@ -198,10 +198,10 @@ class Forwarder:
                 attempts=delivery.attempts + (0 if outcome.counts_attempt else -1),
             )
             lane = self.pace.lane
-            if outcome.pause_lane:
+            if outcome.pause_reason is not None:
                 pause_ms = int(PAUSE_S * 1000)
                 lanes.pause(
-                    connection, lane, reason=outcome.reason, not_before_ms=now_ms + pause_ms
+                    connection, lane, reason=outcome.pause_reason, not_before_ms=now_ms + pause_ms
                 )
             elif outcome.slow_lane_s is not None:
                 wait_ms = int(outcome.slow_lane_s * 1000)

@@ -29,7 +29,7 @@ class Outcome:
     verdict: str | None = None
     due_in_s: float | None = None
     drop_visitor: bool = False
-    pause_lane: bool = False
+    pause_reason: str | None = None
     slow_lane_s: float | None = None
     counts_attempt: bool = True
 
@@ -50,11 +50,9 @@ def outcome_of(
         case "misconfigured":
             # Not this payment's fault: it goes back as it was, and the lane waits.
             return Outcome(
-                _waiting_state(delivery),
-                verdict.reason,
-                delivery.verdict,
+                *_standing(delivery, verdict.reason),
                 due_in_s=0.0,
-                pause_lane=True,
+                pause_reason=verdict.reason,
                 counts_attempt=False,
             )
         case _:
@@ -70,21 +68,23 @@ def retry(
     random: Callable[[], float],
     wait_s: float | None = None,
 ) -> Outcome:
-    """Try again: after `wait_s`, else with full jitter from 1 s doubling to 1 h, up to 72 h."""
+    """Try again: with full jitter from 1 s doubling to 1 h, not before `wait_s`, up to 72 h."""
     if age_s > HORIZON_S:
         return Outcome("parked", "horizon", delivery.verdict)
     ceiling_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 12))
     return Outcome(
-        _waiting_state(delivery),
-        reason,
-        delivery.verdict,
-        due_in_s=max(ceiling_s * random(), 0.1) if wait_s is None else wait_s,
+        *_standing(delivery, reason),
+        # A short Retry-After, often repeated, would use up the attempts long before 72 h.
+        due_in_s=max(ceiling_s * random(), wait_s or 0.1),
         slow_lane_s=wait_s,
     )
 
 
-def _waiting_state(delivery: Delivery) -> str:
-    return "ready" if delivery.verdict is None else "done"
+def _standing(delivery: Delivery, reason: str) -> tuple[str, str, str | None]:
+    """Return state, reason and verdict of what waits: a failed repeat undoes no earlier answer."""
+    if delivery.verdict is None:
+        return "ready", reason, None
+    return "done", delivery.reason, delivery.verdict
 
 
 def _duplicate(delivery: Delivery) -> Outcome:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from contextlib import suppress
 from typing import Any, Literal, TypeVar, cast
 
 from sqlalchemy import Connection
@@ -13,16 +13,12 @@ from kit.errors import LedgerUnavailable
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.events import insert_events
+from kit.ledger.stamps import milliseconds
 from kit.ledger.writer import Job, Writer
 
 __all__ = ["Ledger"]
 
 T = TypeVar("T")
-
-
-def milliseconds(moment: datetime) -> int:
-    """Return a moment as UTC milliseconds since 1970."""
-    return round(moment.timestamp() * 1000)
 
 
 class Ledger:
@@ -103,8 +99,9 @@ class Ledger:
 
     def _announce(self) -> None:
         for loop, wake in self._listeners:
-            if not wake.is_set() and not loop.is_closed():
-                loop.call_soon_threadsafe(wake.set)
+            if not wake.is_set():
+                with suppress(RuntimeError):  # the loop has closed; nobody waits there
+                    loop.call_soon_threadsafe(wake.set)
 
     def close(self) -> None:
         """Commit what waits, and give the database free."""

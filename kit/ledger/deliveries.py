@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
 from kit.ledger.lanes import lock_lane, spend
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import deliveries, visits
+from kit.ledger.stamps import milliseconds, moment_of
 
 MAX_ATTEMPTS = 300
 _FROZEN = ("amount", "currency", "renewal", "refunded", "is_free_trial")
@@ -75,7 +75,7 @@ def create_delivery(
             **values,
             visitor_source=visitor_source,
             visitor_dropped=False,
-            occurred_at_ms=round(payment.timestamp.timestamp() * 1000),
+            occurred_at_ms=milliseconds(payment.timestamp),
             basis=basis,
             exponent_unverified=payment.currency in EXPONENT_UNVERIFIED,
             state="held" if held_for else "ready",
@@ -180,7 +180,7 @@ def _delivery(row: Row) -> Delivery:
             renewal=row["renewal"],
             refunded=row["refunded"],
             is_free_trial=row["is_free_trial"],
-            timestamp=datetime.fromtimestamp(row["occurred_at_ms"] / 1000, UTC),
+            timestamp=moment_of(row["occurred_at_ms"]),
         ),
         payment_id=row["payment_id"],
         order_ref=row["order_ref"],
@@ -192,7 +192,7 @@ def _delivery(row: Row) -> Delivery:
         pageview_passed=row["last_pageview_at_ms"] is not None,
         created_at_ms=row["created_at_ms"],
         first_sent_at_ms=row["first_sent_at_ms"],
-        attempts=row["attempts"],
+        attempts=row["attempts"] + 1,  # with this claim, which the row as read does not show
     )
 
 

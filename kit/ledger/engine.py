@@ -3,12 +3,13 @@
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -65,16 +66,17 @@ def sqlite_path(url: str) -> Path:
 
 def _own(path: Path) -> Callable[[], None]:
     """Hold a second small file exclusively: free again the moment this process is gone."""
-    lock = sqlite3.connect(
-        path.with_name(path.name + ".owner"),
-        timeout=0,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    beside = path.with_name(path.name + ".owner")
+    try:
+        lock = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as problem:
+        raise LedgerUnavailable(f"cannot open {beside.name}: {problem}") from None
     try:
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
+    except sqlite3.Error as problem:
         lock.close()
+        if "locked" not in str(problem):
+            raise LedgerUnavailable(f"cannot lock {beside.name}: {problem}") from None
         raise LedgerInUse(
             f"another process is using the ledger {path.name}: a SQLite ledger has one server. "
             "Stop the other one, or give this one its own file (KIT_DATABASE_URL)."
@@ -84,7 +86,7 @@ def _own(path: Path) -> Callable[[], None]:
 
 def _writing_engine(path: Path) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
@@ -95,7 +97,6 @@ def _writing_engine(path: Path) -> Engine:
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",  # a 200 to Dodo promises that the event survives a power cut
             f"busy_timeout={BUSY_TIMEOUT_MS}",
         ):
@@ -113,7 +114,9 @@ def _reading_engine(path: Path) -> Engine:
     # Read-only connections cannot checkpoint, which keeps clear of SQLite's WAL-reset race
     # (sqlite.org/wal.html, fixed in 3.51.3).
     return create_engine(
-        f"sqlite:///file:{quote(str(path))}?mode=ro&uri=true",
+        URL.create(
+            "sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}
+        ),
         poolclass=QueuePool,
         pool_size=4,
         connect_args={"check_same_thread": False},
@@ -124,6 +127,9 @@ def _check(engine: Engine, path: Path) -> None:
     try:
         with engine.begin() as connection:
             prepare(connection)
+        # Only now, because it writes to the file. A database in this mode stays in it.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA journal_mode=WAL")
     except DBAPIError as problem:
         engine.dispose()
         if "not a database" in str(problem.orig) or "malformed" in str(problem.orig):

@@ -1,7 +1,7 @@
 """Journeys: what the ledger knows of one visit, checkout or payment, as a list of hops."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,14 +92,6 @@ def totals(connection: Connection) -> dict[str, int]:
 def refused_webhooks(connection: Connection) -> Sequence[Row]:
     """Return how many validly signed webhooks were refused for their time."""
     return connection.execute(select(refusals)).mappings().all()
-
-
-def rendered(
-    journey: Journey | None, moment_text: Callable[[int | None], str | None]
-) -> list[dict[str, Any]]:
-    """Turn a journey's hops into what a template shows."""
-    hops = journey.hops if journey is not None else ()
-    return [hop.as_dict() | {"at_text": moment_text(hop.at_ms)} for hop in hops]
 
 
 def _count(connection: Connection, column: Column[Any], *where: Any) -> int:

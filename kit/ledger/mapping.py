@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -25,6 +24,7 @@ from kit.ledger.deliveries import create_delivery
 from kit.ledger.events import settle_event, stored_events
 from kit.ledger.rows import Row, upsert
 from kit.ledger.schema import payments
+from kit.ledger.stamps import milliseconds, moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,8 @@ def map_stored_events(connection: Connection, policy: Policy, now_ms: int) -> in
 
 
 def _outcome(connection: Connection, row: Row, policy: Policy, now_ms: int) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(row["sent_at_ms"] / 1000, UTC)
     try:
-        event = read_event(Signed(row["webhook_id"], moment, row["body"]))
+        event = read_event(Signed(row["webhook_id"], moment_of(row["sent_at_ms"]), row["body"]))
     except PayloadError as refused:
         return {"state": "unreadable", "reason": refused.reason}
     facts = _facts(event)
@@ -130,7 +129,7 @@ def _facts(event: Event) -> dict[str, Any]:
         "settlement_tax_minor": _minor(data.get("settlement_tax")),
         "settlement_currency": _identifier(data.get("settlement_currency")),
         "is_update_payment_method": data.get("is_update_payment_method") is True,
-        "created_at_ms": round(event.timestamp.timestamp() * 1000),
+        "created_at_ms": milliseconds(event.timestamp),
     }
 
 

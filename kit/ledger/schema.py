@@ -193,18 +193,25 @@ def prepare(connection: Connection) -> None:
     Raises LedgerUnreadable for a newer schema, and for a database that holds something else.
     """
     present = set(inspect(connection).get_table_names())
-    if "meta" not in present:
-        if present & set(metadata.tables):
-            raise LedgerUnreadable(
-                "this database holds other tables of the same names; give the kit one of its own "
-                "(KIT_DATABASE_URL)"
-            )
+    if not present & set(metadata.tables):
         metadata.create_all(connection)
         connection.execute(meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
         return
-    found = connection.scalar(select(meta.c.value).where(meta.c.name == "schema_version"))
+    found = _version(connection) if "meta" in present else None
+    if found is None:
+        raise LedgerUnreadable(
+            "this database holds other tables of the same names; give the kit one of its own "
+            "(KIT_DATABASE_URL)"
+        )
     if found != str(SCHEMA_VERSION):
         raise LedgerUnreadable(
             f"the ledger has schema {found}, this kit writes {SCHEMA_VERSION}; "
             "use the version of the kit that wrote it"
         )
+
+
+def _version(connection: Connection) -> str | None:
+    columns = {column["name"] for column in inspect(connection).get_columns("meta")}
+    if not columns >= set(meta.c.keys()):
+        return None
+    return connection.scalar(select(meta.c.value).where(meta.c.name == "schema_version"))

@@ -1,6 +1,6 @@
 """Render templates: the context that every page shares, and the page for what went wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.templating import Jinja2Templates
 
+from kit.hops import Hop
 from kit.resources import resource_dir
 
 
@@ -66,6 +67,21 @@ class Pages:
         if retry_after_s is not None:
             response.headers["Retry-After"] = str(retry_after_s)
         return response
+
+
+def shown_hops(hops: Iterable[Hop], *, began_ms: int) -> list[dict[str, Any]]:
+    """Turn a journey's hops into what a template shows."""
+    return [
+        hop.as_dict() | {"at_text": hop_time_text(hop.at_ms, began_ms=began_ms)} for hop in hops
+    ]
+
+
+def hop_time_text(at_ms: int | None, *, began_ms: int) -> str | None:
+    """Write the time of a hop beside its journey's: the day only where it is another one."""
+    if at_ms is None:
+        return None
+    moment, began = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (at_ms, began_ms))
+    return moment.strftime("%H:%M:%S" if moment.date() == began.date() else "%d %b %H:%M")
 
 
 def moment_text(at_ms: int | None) -> str | None:

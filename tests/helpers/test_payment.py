@@ -353,6 +353,15 @@ def test_a_hostile_customer_is_left_out(customer: object) -> None:
     assert (payment.email, payment.name, payment.customer_id) == (None, None, None)
 
 
+@pytest.mark.parametrize("name", ["A", "Zo\u00eb \u6f22", "x" * 320])
+def test_any_printable_name_is_a_name(name: str) -> None:
+    """One letter is enough, and no alphabet is preferred."""
+    payment = payment_for(event(customer={"name": name}), send_customer=True)
+
+    assert isinstance(payment, Payment)
+    assert wire(payment)["name"] == name
+
+
 def test_person_data_stays_out_of_the_repr() -> None:
     """A payment in a log line or a traceback shows nobody."""
     payment = payment_for(event(), send_customer=True)
@@ -513,8 +522,10 @@ def test_the_key_decides_the_address(arguments: dict[str, str], url: str) -> Non
 
 @pytest.mark.parametrize(
     "website_id",
-    [None, "", "dfid_0123456789abcdef01234", "a" * 23, "a" * 25, "A" * 24, "g" * 24, "a" * 24 + "\n",
-     "a" * 23 + "&"],
+    [
+        None, "", "dfid_0123456789abcdef01234", "a" * 23, "a" * 25, "A" * 24, "g" * 24,
+        "a" * 24 + "\n", "a" * 23 + "&",
+    ],
 )  # fmt: skip
 def test_an_account_token_without_its_website_is_refused(website_id: str | None) -> None:
     """The script's `dfid_` id is another one, and an easy mistake."""

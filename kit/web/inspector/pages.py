@@ -16,7 +16,7 @@ from kit.web.forms import read_form
 from kit.web.guard import is_same_origin
 from kit.web.inspector.access import Access
 from kit.web.money import display_money
-from kit.web.pages import Pages, moment_text
+from kit.web.pages import Pages, moment_text, shown_hops
 
 PAGE_SIZE = 25
 _TOTALS = ("orders", "paid", "attributed", "recorded", "waiting", "parked")
@@ -115,7 +115,7 @@ class Inspector:
             "tone": journey.tone,
             "started_at": moment_text(journey.started_at_ms),
             "started_at_text": moment_text(journey.started_at_ms),
-            "hops": journeys.rendered(journey, moment_text),
+            "hops": shown_hops(journey.hops, began_ms=journey.started_at_ms),
         }
 
     def _as_json(self, journey: Journey) -> dict[str, Any]:

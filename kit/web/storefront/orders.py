@@ -17,7 +17,7 @@ from kit.helpers.dodo_datafast import Signed, UnknownCurrency, visitor_from_cook
 from kit.ledger import Ledger, checkouts, journeys
 from kit.ledger.rows import Row
 from kit.web.money import display_money
-from kit.web.pages import Pages, moment_text
+from kit.web.pages import Pages, shown_hops
 from kit.web.storefront.catalogue import Catalogue
 from kit.web.storefront.cookies import ShopCookies, is_order_ref
 
@@ -113,7 +113,9 @@ class OrderPages:
                 "paid_amount": _paid(journey) if mine else None,
             },
             "mine": mine,
-            "hops": journeys.rendered(journey, moment_text) if mine else [],
+            "hops": shown_hops(journey.hops, began_ms=journey.started_at_ms)
+            if mine and journey
+            else [],
             "refresh_s": REFRESH_S if _unsettled(state, journey) else None,
         }
         response = self.pages.render(request, "shop/order.html", context)

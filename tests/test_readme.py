@@ -1,0 +1,103 @@
+"""The README says what the code does: its commands, settings, reasons and verdicts are checked."""
+
+import re
+import shlex
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+import pytest
+
+from kit.cli import COMMANDS
+from kit.hops import REASONS
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Return the README's code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def console_lines() -> list[str]:
+    """Return each command of the console blocks, and each one that stands in the text."""
+    lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.split("\n")]
+    inline = re.findall(r"`((?:uv run )?(?:python3? -m )?kit [a-z][^`…]*)`", README)
+    return sorted({line for line in [*lines, *inline] if line})
+
+
+def section(title: str) -> str:
+    """Return the text under a heading."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+    assert found is not None, title
+    return found[1]
+
+
+@pytest.mark.parametrize("line", console_lines())
+def test_each_command_of_the_readme_exists_with_its_options(line: str) -> None:
+    """What the README tells people to type is understood."""
+    words = shlex.split(line)
+    if words[:2] == ["uv", "run"]:
+        words = words[2:]
+    if words[0].startswith("python") and words[1] == "-m":
+        words = words[2:]
+    if words[0] != "kit":
+        assert words[0] == "pytest" or find_spec(words[0]) is not None
+        return
+    command = import_module(f"kit.cli.{words[1]}").command
+
+    assert isinstance(command, click.Command)
+    assert words[1] in COMMANDS
+    command.make_context("kit", words[2:], resilient_parsing=False)
+
+
+def test_each_command_of_the_kit_is_in_the_readme() -> None:
+    """A command nobody can find is no command."""
+    assert [name for name in COMMANDS if f"| `kit {name}` |" not in section("Commands")] == []
+
+
+def test_each_setting_is_in_the_readme_and_each_one_there_is_read() -> None:
+    """The table of settings and the code that reads them name the same variables."""
+    pattern = r"\b(?:DODO_PAYMENTS|DATAFAST|KIT)_[A-Z_]+\b"
+    read = set(re.findall(rf'"({pattern})"', (ROOT / "kit/settings.py").read_text()))
+    told = set(re.findall(rf"^\| `({pattern})`", section("Configuration"), re.MULTILINE))
+
+    assert read == told
+
+
+def test_troubleshooting_names_reasons_that_exist() -> None:
+    """Each code in the first column is one the inspector shows, and one that needs a fix."""
+    symptoms = re.findall(r"^\| (.*?) \|", section("Troubleshooting"), re.MULTILINE)
+    codes = [code for text in symptoms for code in re.findall(r"`([a-z_]+)`", text)]
+
+    assert [code for code in codes if code not in REASONS] == []
+    assert [code for code in codes if REASONS[code].tone == "ok"] == []
+
+
+def test_the_lines_that_the_demo_prints_are_those_of_the_readme() -> None:
+    """What you will see is what you see."""
+    printed = (ROOT / "kit/cli/demo.py").read_text()
+    told = blocks("text")[0].strip().split("\n")
+
+    assert [line for line in told[3:] if line not in printed] == []
+    assert [line.split()[0] for line in told[:3]] == ["Shop", "Inspector", "Sandboxes"]
+
+
+def test_the_files_that_the_readme_shows_are_there() -> None:
+    """No link leads to a file that is not in the repository."""
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
+
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_python_of_the_readme_uses_names_that_the_core_exports() -> None:
+    """The samples can be pasted: they compile, and each of the core's names in them exists."""
+    core = import_module("kit.helpers.dodo_datafast")
+    for block in blocks("python"):
+        body = "\n".join(f"    {line}" for line in block.split("\n"))
+        compile(f"async def view(request):\n{body}", "README.md", "exec")
+        called = set(re.findall(r"\b([a-z]+_[a-z_]+|[A-Z][a-zA-Z]+Error|Skip|Payment)\(", block))
+
+        assert called - set(dir(core)) <= {"status_code"}
