@@ -219,6 +219,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "The cookie was set but the pageview never arrived. " + _BLOCKED,
         ),
         "no_echo": Reason("DataFast answered 200 without naming this transaction.", "warn"),
+        "reply_error": Reason("DataFast answered 200 with an error.", "warn"),
         "reply_html": Reason("DataFast answered 200 with a web page.", "warn", _KEY),
         "reply_unreadable": Reason("DataFast answered 200 with nothing that can be read.", "warn"),
         "rejected": Reason(

@@ -37,6 +37,7 @@ __all__ = [
     "ORDER_REF_KEY",
     "SESSION_COOKIE",
     "VISITOR_COOKIE",
+    "Basis",
     "CheckoutError",
     "CheckoutSession",
     "Event",
@@ -72,7 +73,7 @@ __all__ = [
     "visitor_from_page",
 ]
 
-Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
+_Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 # --- Visitor ------------------------------------------------------------------------------------
 
@@ -157,6 +158,8 @@ _DODO_URLS: Final = MappingProxyType(
     {"test_mode": "https://test.dodopayments.com", "live_mode": "https://live.dodopayments.com"}
 )
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+# Browsers drop tabs and newlines and read a backslash as a slash; nothing honest holds either.
+_NOT_IN_A_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 
 
 class MetadataError(ValueError):
@@ -219,6 +222,8 @@ def checkout_metadata(
 
     Raises MetadataConflict, and MetadataError where Dodo's limits are passed.
     """
+    if on_conflict not in ("preserve", "overwrite", "error"):
+        raise ValueError(f"on_conflict {on_conflict!r}; use 'preserve', 'overwrite' or 'error'")
     merged = {
         key: _as_text(key, value) for key, value in (existing or {}).items() if value is not None
     }
@@ -228,10 +233,10 @@ def checkout_metadata(
         ORDER_REF_KEY: order_ref,
     }
     theirs = merged.get(VISITOR_COOKIE)
-    if theirs and visitor.visitor_id and theirs != visitor.visitor_id:
-        if on_conflict == "error":
-            raise MetadataConflict(VISITOR_COOKIE)
-        if on_conflict == "preserve":
+    if theirs != visitor.visitor_id:
+        keeps_theirs = _keeps_existing(theirs, visitor.visitor_id, on_conflict)
+        # A session belongs to its visitor: it is never joined to another one.
+        if keeps_theirs:
             ours.update({VISITOR_COOKIE: theirs, SESSION_COOKIE: merged.get(SESSION_COOKIE)})
         else:
             merged.pop(SESSION_COOKIE, None)
@@ -249,13 +254,26 @@ def checkout_metadata(
     return metadata
 
 
+def _keeps_existing(theirs: str | None, ours: str | None, on_conflict: str) -> bool:
+    if ours is None or theirs is None:
+        return theirs is not None
+    if not _ANY_UUID.fullmatch(theirs):
+        return False  # it names nobody, so there is nothing to keep
+    if on_conflict == "error":
+        raise MetadataConflict(VISITOR_COOKIE)
+    return on_conflict == "preserve"
+
+
 def _as_text(key: str, value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
-        return str(value)
+        try:
+            return str(value)
+        except ValueError:  # an int of more digits than Python writes
+            raise MetadataError(f"metadata {key!r} is a number too long") from None
     raise MetadataError(f"metadata {key!r} is a {type(value).__name__}; use a string")
 
 
@@ -291,7 +309,8 @@ def checkout_request(
         if quantity < 1:
             raise ValueError(f"a quantity of {quantity}; it must be 1 or more")
     target = urlsplit(return_url)
-    if target.scheme not in ("https", "http") or not target.hostname:
+    spaced = _NOT_IN_A_URL.search(return_url)
+    if spaced or target.scheme not in ("https", "http") or not target.hostname:
         raise ValueError("return_url must be an absolute http or https URL")
     body = {
         "product_cart": [dict(item) for item in product_cart],
@@ -364,15 +383,15 @@ def _unusable(status: int, code: str, message: str) -> CheckoutError:
 
 
 def _allowed(url: str, hosts: Iterable[str]) -> bool:
-    # Browsers drop tabs and newlines and read a backslash as a slash; nothing honest holds either.
-    if re.search(r"[\s\\\x00-\x1f\x7f]", url):
+    if _NOT_IN_A_URL.search(url):
         return False
     try:
         target = urlsplit(url)
         place = (target.scheme, target.hostname or "", _port(target))
     except ValueError:
         return False
-    if "@" in target.netloc:
+    # Browsers read `https:/host` and `https:host` as well; a name must be there to be compared.
+    if "@" in target.netloc or not place[1]:
         return False
     for host in hosts:
         allowed = urlsplit(host if "://" in host else "https://" + host)
@@ -384,7 +403,8 @@ def _allowed(url: str, hosts: Iterable[str]) -> bool:
 
 
 def _port(parts: SplitResult) -> int | None:
-    return parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    default = {"https": 443, "http": 80}.get(parts.scheme)
+    return default if parts.port is None else parts.port
 
 
 def dodo_url(environment: str, base_url: str | None = None) -> str:
@@ -477,6 +497,10 @@ def signing_key(secret: str) -> bytes:
         key = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
     except (binascii.Error, ValueError):
         raise SecretError("the webhook secret is not base64; copy it again from Dodo") from None
+    return _checked_key(key)
+
+
+def _checked_key(key: bytes) -> bytes:
     if not 24 <= len(key) <= 64:
         raise SecretError(f"the webhook secret has {len(key)} bytes; it must have 24 to 64")
     return key
@@ -484,7 +508,7 @@ def signing_key(secret: str) -> bytes:
 
 def verify_signature(
     body: bytes,
-    headers: Headers,
+    headers: _Headers,
     secrets: str | bytes | Iterable[str | bytes],
     *,
     now: float,
@@ -499,7 +523,7 @@ def verify_signature(
     Raises SignatureError, and SecretError for a secret that cannot be one.
     """
     keys = [
-        secret if isinstance(secret, bytes) else signing_key(secret)
+        _checked_key(secret) if isinstance(secret, bytes) else signing_key(secret)
         for secret in ([secrets] if isinstance(secrets, str | bytes) else secrets)
     ]
     if not keys:
@@ -569,7 +593,7 @@ def read_event(signed: Signed) -> Event:
 
 def verify_webhook(
     body: bytes,
-    headers: Headers,
+    headers: _Headers,
     secrets: str | bytes | Iterable[str | bytes],
     *,
     now: float,
@@ -579,7 +603,7 @@ def verify_webhook(
     return read_event(verify_signature(body, headers, secrets, now=now, tolerance_s=tolerance_s))
 
 
-def _single_headers(headers: Headers, names: tuple[str, ...]) -> list[str]:
+def _single_headers(headers: _Headers, names: tuple[str, ...]) -> list[str]:
     found: dict[str, list[str]] = {name: [] for name in names}
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
         if (key := name.lower()) in found:
@@ -650,7 +674,7 @@ def _parsed_time(value: object) -> datetime | None:
 
 # Dodo's `Currency` type (official SDK 1.123.0), by ISO 4217 minor-unit exponent (list of
 # 2024-06-25). MGA: ISO says 2, but Dodo's own customer portal (2026-06-11) and its DataFast guide
-# treat it as zero-decimal. HRK and SLL have left the ISO list; their exponent was 2.
+# treat it as zero-decimal. ANG, BGN, HRK and SLL have left the ISO list; their exponent was 2.
 _EXPONENT_0 = "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF UGX VND VUV XAF XOF XPF"
 _EXPONENT_3 = "BHD IQD JOD KWD LYD OMR TND"
 _EXPONENT_2 = (
@@ -873,10 +897,10 @@ def _amount_minor(value: object) -> int | None:
 def _is_renewal(data: Mapping[str, Any]) -> bool:
     """Tell a later charge from the first, as far as the payment alone shows."""
     charge_type = data.get("charge_type")
-    if charge_type is None:  # a one-time sale, or a payload from before August 2026
+    if not isinstance(charge_type, str):  # a one-time sale, or a payload from before August 2026
         retries = data.get("retry_attempt")
         return isinstance(retries, int) and not isinstance(retries, bool) and retries > 0
-    return bool(charge_type != "new")
+    return charge_type != "new"
 
 
 def _metadata_visitor(data: Mapping[str, Any]) -> str | None:
@@ -907,7 +931,7 @@ _NO_PAGEVIEW = re.compile(r"first event|visitor", re.IGNORECASE)
 _DUPLICATE = re.compile(r"duplicate|already (?:exists|recorded|processed)", re.IGNORECASE)
 _ATTRIBUTED = re.compile(r"\battributed\b", re.IGNORECASE)
 _UNATTRIBUTED = re.compile(
-    r"\b(?:not|n't|without|could not|cannot) (?:be |been )?attribut", re.IGNORECASE
+    r"(?:\b(?:not|never|cannot)|n['\u2019]t)\b[^.;]*\battribut", re.IGNORECASE
 )
 
 
@@ -955,7 +979,7 @@ def _website_query(api_key: str, website_id: str | None) -> str:
 
 def read_reply(
     status: int,
-    headers: Headers,
+    headers: _Headers,
     body: bytes,
     *,
     transaction_id: str,
@@ -997,6 +1021,10 @@ def _accepted(
     message = _message(reply)
     echo = reply.get("transaction_id")
     said = message or ""
+    if reply.get("status") == "error":
+        unknown = _NO_PAGEVIEW.search(said)
+        kind, reason = ("no_pageview",) * 2 if unknown else ("unconfirmed", "reply_error")
+        return Verdict(kind, reason, None, message)
     if _DUPLICATE.search(said) and echo in (None, transaction_id):
         return Verdict("duplicate", "duplicate", None, message)
     if re.search(r"first event", said, re.IGNORECASE):
@@ -1011,19 +1039,23 @@ def _accepted(
     return Verdict("recorded", "attribution_not_stated", None, message)
 
 
-def _retry_after_s(headers: Headers, reply: Mapping[str, Any], now: float) -> float | None:
+def _retry_after_s(headers: _Headers, reply: Mapping[str, Any], now: float) -> float | None:
     """Read `Retry-After`, else the body's `reset`: Unix seconds in the docs, milliseconds live."""
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     value = next((text for name, text in pairs if name.lower() == "retry-after"), "").strip()
-    if re.fullmatch(r"[+-]?[0-9]{1,20}", value):
-        return _clamped(float(value))
+    if re.fullmatch(r"[+-]?[0-9]+", value):
+        return _clamped(float(value[:20]))
     try:
-        return _clamped(parsedate_to_datetime(value).timestamp() - now)
+        moment = parsedate_to_datetime(value)
+        # RFC 9110 knows only UTC; without a zone Python would read the machine's own.
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return _clamped(moment.timestamp() - now)
     except (ValueError, TypeError, OverflowError, IndexError):
         pass
     reset = reply.get("reset")
     if isinstance(reset, bool) or not isinstance(reset, int | float | Decimal):
         return None
+    reset = min(max(reset, -(10**18)), 10**18)
     if reset < 10**9:  # too small for a moment: a number of seconds to wait
         return _clamped(float(reset))
     return _clamped(float(reset) / (1000 if reset > 10**11 else 1) - now)
