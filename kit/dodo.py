@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -102,19 +102,31 @@ class DodoClient:
         """Close the connections."""
         await self._http.aclose()
 
+    async def payments(self, *, subscription_id: str) -> AsyncIterator[Mapping[str, Any]]:
+        """
+        List a subscription's payments, as list items: tax and settlement are not in them.
+
+        Raises as `payment` does.
+        """
+        async for item in self._pages("/payments", subscription_id=subscription_id):
+            yield item
+
     async def products(self) -> list[Mapping[str, Any]]:
         """List the account's products (official SDK 1.123.0). Raises as `payment` does."""
-        found: list[Mapping[str, Any]] = []
+        return [item async for item in self._pages("/products")]
+
+    async def _pages(self, path: str, **filters: str) -> AsyncIterator[Mapping[str, Any]]:
         for page in range(MAX_PAGES):
             # Paged by hand from 0: the official SDK's own paging leaves out the second page.
-            query = f"?page_size={PAGE_SIZE}&page_number={page}"
-            url = dodo_url(self._environment, self._base_url) + "/products" + query
+            query = urlencode({**filters, "page_size": PAGE_SIZE, "page_number": page})
+            url = f"{dodo_url(self._environment, self._base_url)}{path}?{query}"
             answer = await self._read(Outgoing("GET", url, self._headers(), b""))
             items = answer.get("items")
-            found += [item for item in items or () if isinstance(item, dict)]
+            for item in items or ():
+                if isinstance(item, dict):
+                    yield item
             if not items or len(items) < PAGE_SIZE:
-                break
-        return found
+                return
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}

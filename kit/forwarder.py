@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from kit.datafast import DataFastClient
-from kit.dodo import DodoClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.ledger import Ledger, deliveries, events, lanes
 from kit.ledger.deliveries import Delivery
 from kit.ledger.mapping import Policy, map_stored_events
-from kit.outcomes import PAUSE_S, Outcome, outcome_of, retry
+from kit.ledger.rows import Row
+from kit.lookups import Lookups, UnknownAtDodo
+from kit.outcomes import MAX_RETRY_S, PAUSE_S, Outcome, outcome_of, retry
 
 LEASE_S = 60.0  # twice the three calls that a delivery may make, each at its deadline
 POLL_S = 1.0
@@ -46,7 +47,7 @@ class Forwarder:
     """
 
     ledger: Ledger
-    dodo: DodoClient
+    lookups: Lookups
     datafast: DataFastClient
     clock: Callable[[], float]
     policy: Policy
@@ -95,7 +96,29 @@ class Forwarder:
             if not mapped:
                 break
             total += mapped
-        return total
+        return total + await self._look_up()
+
+    async def _look_up(self) -> int:
+        """Ask Dodo for the payments that messages wait for."""
+        waiting = await self.ledger.read(
+            lambda connection: events.waiting_events(connection, self.ledger.now_ms())
+        )
+        for event in waiting:
+            try:
+                await self.lookups.resolve(event)
+            except (DodoError, TransportError) as problem:
+                _log.warning("payment not looked up: %s", problem)
+                await self.ledger.write(self._postpone(event))
+        return len(waiting)
+
+    def _postpone(self, event: Row) -> Callable[[Connection], None]:
+        wait_s = min(MAX_RETRY_S, 2.0 ** min(event["attempts"], 12))
+        return lambda connection: events.settle_event(
+            connection,
+            event["webhook_id"],
+            attempts=event["attempts"] + 1,
+            due_at_ms=self.ledger.now_ms() + int(wait_s * 1000),
+        )
 
     async def _claim(self, free: int) -> list[Delivery]:
         now_ms = self.ledger.now_ms()
@@ -124,7 +147,7 @@ class Forwarder:
         message: str | None = None
         try:
             try:
-                early = await self._before_first_send(delivery)
+                delivery, early = await self._before_first_send(delivery)
                 if early is None:
                     if not await self.ledger.write(self._freeze(delivery)):
                         return  # the lease ran out; somebody else owns it now
@@ -143,39 +166,37 @@ class Forwarder:
             # The lease runs out and the report is made again; its id makes that harmless.
             _log.warning("not written: %s", problem, extra={"transaction_id": transaction_id})
 
-    async def _before_first_send(self, delivery: Delivery) -> Outcome | None:
-        """Make sure that the payment is real and its visitor known; None means: send."""
+    async def _before_first_send(self, delivery: Delivery) -> tuple[Delivery, Outcome | None]:
+        """Make sure that the payment is real and its visitor known; no outcome means: send."""
         if delivery.first_sent_at_ms is not None:
-            return None
-        if not delivery.confirmed:
-            try:
-                await self.dodo.payment(delivery.payment_id)
-            except DodoError as refusal:
-                if refusal.status == 404:
-                    return Outcome("parked", "not_at_dodo")
-                return self._retry(delivery, "dodo_unreachable")
-            except TransportError:
-                return self._retry(delivery, "dodo_unreachable")
-        visitor_id = delivery.payment.datafast_visitor_id
+            return delivery, None
         age_s = self._age_s(delivery)
-        if visitor_id is None or delivery.pageview_passed or age_s >= self.pace.pageview_wait_s:
-            return None
+        try:
+            delivery = await self.lookups.prove(delivery, age_s=age_s)
+        except UnknownAtDodo:
+            return delivery, Outcome("parked", "not_at_dodo")
+        except (DodoError, TransportError):
+            return delivery, self._retry(delivery, "dodo_unreachable")
+        visitor_id = delivery.payment.datafast_visitor_id
+        lands_now = delivery.kind in ("sale", "trial") and not delivery.payment.renewal
+        if visitor_id is None or delivery.pageview_passed or not lands_now:
+            return delivery, None
+        if age_s >= self.pace.pageview_wait_s:
+            return delivery, None
         await self.ledger.write(lambda connection: lanes.spend(connection, self.pace.lane, 1))
         if await self.datafast.visitor_seen(visitor_id) != "unseen":
-            return None  # seen, or no telling: waiting would help nobody
+            return delivery, None  # seen, or no telling: waiting would help nobody
         wait_s = PAGEVIEW_CHECKS_S[min(delivery.attempts, len(PAGEVIEW_CHECKS_S)) - 1]
-        return Outcome(
+        held = Outcome(
             "held",
             "awaiting_pageview",
             due_in_s=min(wait_s, max(self.pace.pageview_wait_s - age_s, 0.1)),
         )
+        return delivery, held
 
     def _freeze(self, delivery: Delivery) -> Callable[[Connection], bool]:
         return lambda connection: deliveries.freeze_delivery(
-            connection,
-            delivery.payment.transaction_id,
-            owner=self.owner,
-            now_ms=self.ledger.now_ms(),
+            connection, delivery, owner=self.owner, now_ms=self.ledger.now_ms()
         )
 
     def _finish(

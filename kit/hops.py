@@ -61,6 +61,7 @@ _BLOCKED = (
 _KEY = (
     "Check DATAFAST_API_KEY and DATAFAST_BASE_URL; sending goes on by itself once they are right."
 )
+_MEND = "Compare it in Dodo's dashboard; the message is kept and can be replayed."
 _BODY = "Nothing to do for this shop: the message is kept, and Dodo will not send it again."
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
@@ -120,10 +121,39 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "event_waiting": Reason("The message is on disk and will be read next.", "wait"),
         "mapped": Reason("The message is a payment and became one report to DataFast."),
         "event_not_money": Reason("This kind of message carries no money of its own."),
-        "refund_not_counted": Reason("A refund; refunds are kept, and not reported yet.", "warn"),
-        "dispute_not_counted": Reason(
-            "A dispute; disputes are kept, and not reported yet.", "warn"
+        "event_unknown": Reason(
+            "This version of the kit does not know this kind of message.",
+            "warn",
+            "Update the kit if Dodo's news say that it carries money; the message is kept.",
         ),
+        "awaiting_payment": Reason("The payment this belongs to is being read from Dodo.", "wait"),
+        "original_unknown": Reason("The payment this belongs to could not be read.", "lost", _MEND),
+        "original_not_counted": Reason("The payment this belongs to was not counted either."),
+        "original_not_reported": Reason(
+            "The payment this belongs to is older than this ledger and was not reported by it.",
+            "lost",
+            "Release it if the sale is in DataFast, by another integration for example.",
+        ),
+        "already_reversed": Reason("The sale was taken back whole before."),
+        "reversal_currency_differs": Reason(
+            "The money went back in another currency than it came.", "lost", _MEND
+        ),
+        "refund_amount_missing": Reason("The refund names no amount.", "lost", _MEND),
+        "refund_exceeds_sale": Reason("More was refunded than the sale brought.", "lost", _MEND),
+        "no_refund_id": Reason("The message names no refund.", "lost", _BODY),
+        "no_dispute_id": Reason("The message names no dispute.", "lost", _BODY),
+        "no_subscription_id": Reason("The message names no subscription.", "lost", _BODY),
+        "dispute_amount_unclear": Reason(
+            "The disputed amount could mean two things, so it was not guessed.", "lost", _MEND
+        ),
+        "dispute_won_after_reversal": Reason(
+            "A dispute that was reported as lost has been won after all.",
+            "lost",
+            "See in Dodo's dashboard whether the money came back; delete the reversal at DataFast.",
+        ),
+        "disputes_ignored": Reason("A dispute, and KIT_DISPUTES=ignore leaves them out."),
+        "paid_trial": Reason("A paid trial: its charge is counted as a sale."),
+        "trial_over": Reason("The trial was over, so this is no start of one."),
         "payment_method_update": Reason("A card was updated; that is not revenue."),
         "status_not_succeeded": Reason("The payment has not succeeded."),
         "zero_amount": Reason("Nothing was charged: a trial's start or a full discount."),
@@ -154,6 +184,17 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         # The visitor of the payment.
         "visitor_in_metadata": Reason("The payment's own metadata names the visitor."),
         "visitor_from_ledger": Reason("The visitor is known from the checkout in this ledger."),
+        "visitor_from_return": Reason("The return page showed who the visitor is."),
+        "visitor_from_dodo": Reason("Dodo's API knew the visitor, from the subscription."),
+        "visitor_differs": Reason(
+            "The return page showed another visitor than the checkout; the checkout's counts.",
+            "warn",
+        ),
+        "too_late": Reason(
+            "The return page showed the visitor after the payment was reported without.",
+            "warn",
+            "KIT_HOLD_S is how long a payment waits for its buyer to come back.",
+        ),
         "visitor_missing": Reason(
             "The payment has no visitor; it is reported all the same, so that totals are right.",
             "warn",
@@ -165,6 +206,21 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "queued": Reason("The report waits for its turn.", "wait"),
         "sending": Reason("The report is on its way.", "wait"),
         "sent": Reason("The report was sent."),
+        "awaiting_return": Reason(
+            "No visitor yet: waiting a while for the buyer to come back with one.", "wait"
+        ),
+        "awaiting_sale": Reason("Waiting for its sale to be reported first.", "wait"),
+        "renewal_unproven": Reason(
+            "Dodo gave no answer about earlier charges, so charge_type had to decide.", "warn"
+        ),
+        "sale": Reason("Counted as a sale."),
+        "renewal": Reason("Counted as a renewal: a paid charge came before."),
+        "refund": Reason("Counted as money given back."),
+        "dispute": Reason("Counted as money taken back by a lost dispute."),
+        "trial": Reason("Counted as the start of a free trial."),
+        "exponent_unverified": Reason(
+            "Three decimals as ISO 4217 has them; nobody has seen this proven at Dodo.", "warn"
+        ),
         "test_mode": Reason(
             "A test payment, held back: DataFast has no test mode and would count it as revenue.",
             "wait",

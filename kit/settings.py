@@ -60,6 +60,9 @@ class Settings:
     inspector_token: Secret | None
     revenue_basis: Basis
     brands: frozenset[str]
+    disputes: Literal["reverse", "ignore"]
+    hold_s: int
+    """How long a sale without a visitor waits for its buyer to come back with one."""
     send_customer: bool
     send_test: bool
     webhook_tolerance_s: int
@@ -109,6 +112,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             "Basis",
             source.choice("KIT_REVENUE_BASIS", ("gross", "net", "settlement"), default="gross"),
         ),
+        disputes=cast(
+            "Literal['reverse', 'ignore']",
+            source.choice("KIT_DISPUTES", ("reverse", "ignore"), default="reverse"),
+        ),
+        hold_s=source.whole("KIT_HOLD_S", (0, 86_400), default=600),
         brands=frozenset(source.words("KIT_BRANDS")),
         send_customer=source.switch("KIT_SEND_CUSTOMER"),
         send_test=source.switch("KIT_SEND_TEST"),

@@ -136,6 +136,7 @@ class _Site:
                 "KIT_CHECKOUT_HOSTS": self.url("dodo"),
                 "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
                 "KIT_SECRET_KEY": self.keys.secret_key,
+                "KIT_HOLD_S": "15",
             }
         )
 

@@ -24,7 +24,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
@@ -59,6 +59,7 @@ __all__ = [
     "checkout_request",
     "dodo_url",
     "exponent",
+    "known_from_payment",
     "lookup_request",
     "major_units",
     "payment_for",
@@ -66,6 +67,7 @@ __all__ = [
     "read_checkout",
     "read_event",
     "read_reply",
+    "reversal_minor",
     "signing_key",
     "verify_signature",
     "verify_webhook",
@@ -802,6 +804,9 @@ class Original:
     settlement_tax_minor: int | None = None
     settlement_currency: str | None = None
     reversed_minor: int = 0
+    """What other refunds and disputes have taken back already."""
+    disputed: bool = False
+    """Whether a dispute is among them: then a refund may find less left than it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -812,6 +817,7 @@ class Known:
     """Used when the event's metadata has no valid one."""
     visitor_source: str | None = None
     renewal: bool | None = None
+    """Whether a paid charge of the subscription came before; None leaves it to `charge_type`."""
     original: Original | None = None
 
 
@@ -821,71 +827,244 @@ def payment_for(
     """
     Turn a webhook event into the report DataFast gets, or say why there is none.
 
-    Money is counted from `payment.succeeded` alone: a first subscription charge fires four events
-    at once. `basis` chooses the revenue figure: "gross" is `total_amount`, tax included, as Dodo's
-    DataFast guide sends it; "net" takes the tax off; "settlement" is what Dodo settles, before tax,
-    in `settlement_currency`. A payment without a visitor is reported all the same. E-mail and name
+    A sale is counted from `payment.succeeded` alone (a first subscription charge fires four events
+    at once), a refund from `refund.succeeded`, a lost dispute from `dispute.lost` or
+    `dispute.accepted`, the start of a free trial from `subscription.active`. A refund or dispute
+    needs `known.original`; `known_from_payment` makes it of the payment as Dodo's API gives it.
+
+    `basis` chooses the revenue figure: "gross" is `total_amount`, tax included, as Dodo's DataFast
+    guide sends it; "net" takes the tax off; "settlement" is what Dodo settles, before tax, in
+    `settlement_currency`. A payment without a visitor is reported all the same. E-mail and name
     leave the shop only with `send_customer`. Never raises for what an event may hold.
     """
+    if basis not in ("gross", "net", "settlement"):
+        raise ValueError(f"basis {basis!r}; use 'gross', 'net' or 'settlement'")
     data = event.data
-    if event.type != "payment.succeeded":
-        return Skip(_NOT_A_SALE.get(event.type.partition(".")[0], "event_not_money"))
-    if data.get("is_update_payment_method") is True:
-        return Skip("payment_method_update")
-    if data.get("status") not in (None, "succeeded"):
-        return Skip("status_not_succeeded")
-    payment_id = data.get("payment_id")
-    if not isinstance(payment_id, str) or not _OBJECT_ID.fullmatch(payment_id):
-        return Skip("no_payment_id")
-    money = _revenue(data, basis)
-    if isinstance(money, Skip):
-        return money
-    amount, currency = money
+    report = _Report(event, known, basis)
+    match event.type:
+        case "payment.succeeded":
+            found = _sale(report)
+        case "refund.succeeded" | "dispute.lost" | "dispute.accepted":
+            found = _reversal(report)
+        case "subscription.active":
+            found = _trial(report)
+        case _:
+            return Skip("event_not_money")
+    if isinstance(found, Skip):
+        return found
     customer = _mapping(data.get("customer"))
     return Payment(
-        amount=amount,
-        currency=currency,
-        transaction_id=payment_id,
+        amount=found.amount,
+        currency=found.currency,
+        transaction_id=found.transaction_id,
         datafast_visitor_id=_metadata_visitor(data) or known.visitor_id,
         email=_text(customer.get("email")) if send_customer else None,
         name=_text(customer.get("name")) if send_customer else None,
         customer_id=_identifier(customer.get("customer_id")),
-        renewal=_is_renewal(data) if known.renewal is None else known.renewal,
-        refunded=False,
-        is_free_trial=False,
-        timestamp=_parsed_time(data.get("created_at")) or event.timestamp,
+        renewal=found.renewal,
+        refunded=found.refunded,
+        is_free_trial=found.is_free_trial,
+        timestamp=found.timestamp or event.timestamp,
     )
 
 
-_NOT_A_SALE: Final = MappingProxyType(
-    {"refund": "refund_not_counted", "dispute": "dispute_not_counted"}
-)
+def known_from_payment(payment: Mapping[str, Any]) -> Known:
+    """
+    Make of a payment, as `GET /payments/{id}` gives it, what its refund or dispute needs to know.
+
+    What was reversed before is not in it: that takes a ledger.
+    """
+    return Known(
+        visitor_id=_metadata_visitor(payment), visitor_source="dodo", original=_original(payment)
+    )
 
 
-def _revenue(data: Mapping[str, Any], basis: Basis) -> tuple[Decimal, str] | Skip:
-    if basis not in ("gross", "net", "settlement"):
-        raise ValueError(f"basis {basis!r}; use 'gross', 'net' or 'settlement'")
+@dataclass(frozen=True, slots=True)
+class _Report:
+    event: Event
+    known: Known
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    amount: Decimal
+    currency: str
+    transaction_id: str
+    timestamp: datetime | None
+    renewal: bool = False
+    refunded: bool = False
+    is_free_trial: bool = False
+
+
+def _sale(report: _Report) -> _Found | Skip:
+    data = report.event.data
+    if data.get("is_update_payment_method") is True:
+        return Skip("payment_method_update")
+    if data.get("status") not in (None, "succeeded"):
+        return Skip("status_not_succeeded")
+    payment_id = _identifier(data.get("payment_id"))
+    if payment_id is None:
+        return Skip("no_payment_id")
     if _amount_minor(data.get("total_amount")) == 0:
         # A trial's mandate or a full discount; the payment cannot tell which.
         return Skip("zero_amount")
+    revenue = _revenue(data, report.basis)
+    if isinstance(revenue, Skip):
+        return revenue
+    amount_minor, currency = revenue
+    if amount_minor == 0:
+        return Skip("zero_amount")
+    renewal = report.known.renewal
+    return _Found(
+        major_units(amount_minor, currency),
+        currency,
+        payment_id,
+        _parsed_time(data.get("created_at")),
+        renewal=_is_renewal(data) if renewal is None else renewal,
+    )
+
+
+def _revenue(payment: Mapping[str, Any], basis: Basis) -> tuple[int, str] | Skip:
+    """Return a payment's revenue in minor units, and its currency."""
     settled = basis == "settlement"
     prefix = "settlement_" if settled else ""
-    total = data.get(prefix + "amount" if settled else "total_amount")
-    currency = data.get(prefix + "currency")
+    total = payment.get("settlement_amount" if settled else "total_amount")
+    currency = payment.get(prefix + "currency")
     if settled and (total is None or currency is None):
         return Skip("settlement_missing", needs="payment")
-    tax = None if basis == "gross" else data.get(prefix + "tax")
+    tax = None if basis == "gross" else payment.get(prefix + "tax")
     total_minor, tax_minor = _amount_minor(total), 0 if tax is None else _amount_minor(tax)
     if total_minor is None or tax_minor is None or tax_minor > total_minor:
         return Skip("amount_invalid")
-    if not isinstance(currency, str):
+    if not isinstance(currency, str) or currency not in _EXPONENTS:
         return Skip("unknown_currency")
-    revenue_minor = total_minor - tax_minor
-    try:
-        amount = major_units(revenue_minor, currency)
-    except UnknownCurrency:
+    return total_minor - tax_minor, currency
+
+
+def _original(payment: Mapping[str, Any]) -> Original | None:
+    total_minor, currency = _amount_minor(payment.get("total_amount")), payment.get("currency")
+    if total_minor is None or not isinstance(currency, str) or currency not in _EXPONENTS:
+        return None
+    settlement_currency = payment.get("settlement_currency")
+    return Original(
+        total_minor=total_minor,
+        currency=currency,
+        tax_minor=_amount_minor(payment.get("tax")),
+        settlement_minor=_amount_minor(payment.get("settlement_amount")),
+        settlement_tax_minor=_amount_minor(payment.get("settlement_tax")),
+        settlement_currency=settlement_currency if isinstance(settlement_currency, str) else None,
+    )
+
+
+def reversal_minor(event: Event, original: Original) -> int | Skip:
+    """
+    Return how much of a sale a refund or lost dispute takes back, in the sale's minor units.
+
+    Never more than is left of it: a refund and a dispute of one payment do not reverse it twice.
+    """
+    if event.data.get("currency") not in (None, original.currency):
+        # Dodo refunds adaptive currencies at the day's rate; what that is of the sale is unknown.
+        return Skip("reversal_currency_differs")
+    rest_minor = original.total_minor - original.reversed_minor
+    read = _refunded_minor if event.type.startswith("refund.") else _disputed_minor
+    amount_minor = read(event.data, original, rest_minor)
+    if isinstance(amount_minor, Skip):
+        return amount_minor
+    if amount_minor <= 0 or rest_minor <= 0:
+        return Skip("already_reversed" if original.reversed_minor else "zero_amount")
+    return min(amount_minor, rest_minor)
+
+
+def _refunded_minor(data: Mapping[str, Any], original: Original, rest_minor: int) -> int | Skip:
+    if data.get("amount") is None:
+        whole = data.get("is_partial") is False and not original.reversed_minor
+        return original.total_minor if whole else Skip("refund_amount_missing")
+    amount_minor = _amount_minor(data.get("amount"))
+    if amount_minor is None:
+        return Skip("amount_invalid")
+    if amount_minor > rest_minor and not original.disputed:
+        return Skip("refund_exceeds_sale")
+    return amount_minor
+
+
+def _disputed_minor(data: Mapping[str, Any], original: Original, rest_minor: int) -> int | Skip:
+    """Read an amount that is a string of undocumented unit; what could mean two things is none."""
+    value = data.get("amount")
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,16}(\.[0-9]{1,3})?", text):
+        return Skip("dispute_amount_unclear")
+    total = major_units(original.total_minor, original.currency)
+    if text == str(original.total_minor) or Decimal(text) == total:
+        return original.total_minor
+    if not text.isdigit() or int(text) > rest_minor:
+        return Skip("dispute_amount_unclear")
+    return int(text)
+
+
+def _reversal(report: _Report) -> _Found | Skip:
+    """Take back from a sale, in the figure that the sale was counted in."""
+    event, data, original = report.event, report.event.data, report.known.original
+    refund = event.type.startswith("refund.")
+    if refund and data.get("status") not in (None, "succeeded"):
+        return Skip("status_not_succeeded")
+    transaction_id = _identifier(data.get("refund_id" if refund else "dispute_id"))
+    if transaction_id is None:
+        return Skip("no_refund_id" if refund else "no_dispute_id")
+    if original is None:
+        return Skip("original_unknown", needs="payment")
+    amount_minor = reversal_minor(event, original)
+    if isinstance(amount_minor, Skip):
+        return amount_minor
+    revenue = _revenue(
+        {
+            "total_amount": original.total_minor,
+            "tax": original.tax_minor,
+            "currency": original.currency,
+            "settlement_amount": original.settlement_minor,
+            "settlement_tax": original.settlement_tax_minor,
+            "settlement_currency": original.settlement_currency,
+        },
+        report.basis,
+    )
+    if isinstance(revenue, Skip):
+        return revenue
+    revenue_minor, currency = revenue
+    share_minor = _half_even(amount_minor * revenue_minor, original.total_minor)
+    if share_minor == 0:
+        return Skip("zero_amount")
+    return _Found(
+        major_units(share_minor, currency),
+        currency,
+        transaction_id,
+        # A dispute's `created_at` is when it was opened; the money goes when it is lost.
+        _parsed_time(data.get("created_at")) if refund else event.timestamp,
+        refunded=True,
+    )
+
+
+def _half_even(numerator: int, denominator: int) -> int:
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2 == 1))
+
+
+def _trial(report: _Report) -> _Found | Skip:
+    """Report a free trial once: `subscription.active` fires again when one is reactivated."""
+    event, data = report.event, report.event.data
+    days = data.get("trial_period_days")
+    if isinstance(days, bool) or not isinstance(days, int) or not 0 < days <= 10_000:
+        return Skip("event_not_money")
+    if data.get("trial_amount"):
+        return Skip("paid_trial")  # its charge is a payment, and counted as one
+    subscription_id, currency = _identifier(data.get("subscription_id")), data.get("currency")
+    if subscription_id is None:
+        return Skip("no_subscription_id")
+    if not isinstance(currency, str) or currency not in _EXPONENTS:
         return Skip("unknown_currency")
-    return (amount, currency) if revenue_minor else Skip("zero_amount")
+    created_at = _parsed_time(data.get("created_at")) or event.timestamp
+    if report.known.renewal is True or event.timestamp - created_at >= timedelta(days=days):
+        return Skip("trial_over")
+    return _Found(Decimal(0), currency, f"trial_{subscription_id}", created_at, is_free_trial=True)
 
 
 def _amount_minor(value: object) -> int | None:

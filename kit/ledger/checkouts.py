@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from kit.helpers.dodo_datafast import Visitor
+from kit.ledger.deliveries import join_return
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import checkouts
 
@@ -90,11 +91,16 @@ def record_return(
     connection: Connection,
     order_ref: str,
     *,
-    visitor: Visitor,
+    visitor: Visitor | None,
     claims: Mapping[str, str | None],
     now_ms: int,
 ) -> None:
-    """Keep the first return of the buyer, and what the return URL claimed."""
+    """
+    Keep the first return of the buyer, and what the return URL claimed.
+
+    `visitor` is None in a browser that cannot show it placed the order: nothing is joined then.
+    """
+    visitor = visitor or Visitor(None, None, "another_browser", "return")
     values: dict[str, Any] = {
         "returned_at_ms": now_ms,
         "return_visitor_id": visitor.visitor_id,
@@ -107,6 +113,7 @@ def record_return(
         .where(checkouts.c.order_ref == order_ref, checkouts.c.returned_at_ms.is_(None))
         .values(**values)
     )
+    join_return(connection, order_ref, visitor_id=visitor.visitor_id, now_ms=now_ms)
 
 
 def find_checkout(connection: Connection, order_ref: str) -> Row | None:

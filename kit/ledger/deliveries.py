@@ -14,7 +14,7 @@ from kit.ledger.schema import deliveries, visits
 from kit.ledger.stamps import milliseconds, moment_of
 
 MAX_ATTEMPTS = 300
-_FROZEN = ("amount", "currency", "renewal", "refunded", "is_free_trial")
+_FROZEN = ("amount", "currency", "refunded", "is_free_trial")
 _FILLABLE = ("visitor_id", "customer_id", "email", "name", "order_ref")
 
 
@@ -23,13 +23,17 @@ class Delivery:
     """One claimed delivery, as its sender needs it."""
 
     payment: Payment
-    payment_id: str
+    kind: str
+    payment_id: str | None
+    subscription_id: str | None
     order_ref: str | None
     state: str
     """The state it was claimed from: a repeated check comes from "done"."""
     reason: str
     verdict: str | None
     confirmed: bool
+    renewal_proven: bool
+    visitor_source: str
     visitor_dropped: bool
     pageview_passed: bool
     created_at_ms: int
@@ -37,60 +41,82 @@ class Delivery:
     attempts: int
 
 
-def create_delivery(
-    connection: Connection,
-    payment: Payment,
-    *,
-    payment_id: str,
-    order_ref: str | None,
-    visitor_source: str,
-    basis: str,
-    confirmed: bool,
-    held_for: str | None,
-    now_ms: int,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A report to be made, and what keeps it from being made at once."""
+
+    payment: Payment
+    kind: str
+    """"sale", "refund", "dispute" or "trial"."""
+    payment_id: str | None
+    subscription_id: str | None
+    order_ref: str | None
+    depends_on: str | None
+    """The sale that must be reported before."""
+    amount_minor: int
+    visitor_source: str
+    basis: str
+    confirmed: bool
+    renewal_proven: bool
+    held_for: str | None = None
+    hold_s: float | None = None
+    """When a hold ends by itself; None holds until something ends it."""
+    parked_for: str | None = None
+
+
+def create_delivery(connection: Connection, new: NewDelivery, *, now_ms: int) -> None:
     """
     Create a payment's delivery, or fill in what the one that is there still lacks.
 
     The first message decides id, amount and currency; a later one that differs is shown as drift.
-    `held_for` is the reason that keeps it from being sent, if any.
     """
+    payment = new.payment
+    reason = new.parked_for or new.held_for or "queued"
+    due_at_ms = now_ms + int((new.hold_s or 0) * 1000)
+    waits_for_good = new.parked_for or (new.held_for and new.hold_s is None)
     values = {
-        "payment_id": payment_id,
-        "order_ref": order_ref,
+        "payment_id": new.payment_id,
+        "subscription_id": new.subscription_id,
+        "order_ref": new.order_ref,
         "amount": str(payment.amount),
         "currency": payment.currency,
         "visitor_id": payment.datafast_visitor_id,
         "customer_id": payment.customer_id,
         "email": payment.email,
         "name": payment.name,
-        "renewal": payment.renewal,
         "refunded": payment.refunded,
         "is_free_trial": payment.is_free_trial,
     }
     created = connection.execute(
         insert_or_ignore(connection, deliveries).values(
             transaction_id=payment.transaction_id,
-            kind="sale",
+            kind=new.kind,
+            depends_on=new.depends_on,
+            amount_minor=new.amount_minor,
             **values,
-            visitor_source=visitor_source,
+            renewal=payment.renewal,
+            renewal_proven=new.renewal_proven,
+            visitor_source=new.visitor_source,
             visitor_dropped=False,
             occurred_at_ms=milliseconds(payment.timestamp),
-            basis=basis,
+            basis=new.basis,
             exponent_unverified=payment.currency in EXPONENT_UNVERIFIED,
-            state="held" if held_for else "ready",
-            reason=held_for or "queued",
-            confirmed=confirmed,
+            state="parked" if new.parked_for else "held" if new.held_for else "ready",
+            reason=reason,
+            confirmed=new.confirmed,
             created_at_ms=now_ms,
-            due_at_ms=None if held_for else now_ms,
+            due_at_ms=None if waits_for_good else due_at_ms,
             attempts=0,
         )
     )
-    if created.rowcount == 1:
-        return
-    there = find_delivery(connection, payment.transaction_id)
-    if there is None:
-        return
+    if created.rowcount == 0:
+        _fill(connection, new, values)
+
+
+def _fill(connection: Connection, new: NewDelivery, values: dict[str, Any]) -> None:
+    there = find_delivery(connection, new.payment.transaction_id)
+    if there is None or new.depends_on is not None:
+        return  # what a reversal takes depends on the others, so a repeat may well differ
     drift = [name for name in _FROZEN if there[name] != values[name]]
     changes: dict[str, Any] = {"drift": ", ".join(drift)} if drift else {}
     if there["first_sent_at_ms"] is None:
@@ -100,11 +126,13 @@ def create_delivery(
             if there[name] is None and values[name] is not None
         }
         if "visitor_id" in changes:
-            changes["visitor_source"] = visitor_source
-        if confirmed and not there["confirmed"]:
+            changes["visitor_source"] = new.visitor_source
+        if new.confirmed and not there["confirmed"]:
             changes["confirmed"] = True
+        if new.renewal_proven and not there["renewal_proven"]:
+            changes |= {"renewal": new.payment.renewal, "renewal_proven": True}
     if changes:
-        connection.execute(_one(payment.transaction_id).values(**changes))
+        connection.execute(_one(new.payment.transaction_id).values(**changes))
 
 
 def claim_deliveries(
@@ -182,12 +210,16 @@ def _delivery(row: Row) -> Delivery:
             is_free_trial=row["is_free_trial"],
             timestamp=moment_of(row["occurred_at_ms"]),
         ),
+        kind=row["kind"],
         payment_id=row["payment_id"],
+        subscription_id=row["subscription_id"],
         order_ref=row["order_ref"],
         state=row["state"],
         reason=row["reason"],
         verdict=row["verdict"],
         confirmed=row["confirmed"],
+        renewal_proven=row["renewal_proven"],
+        visitor_source=row["visitor_source"],
         visitor_dropped=row["visitor_dropped"],
         pageview_passed=row["last_pageview_at_ms"] is not None,
         created_at_ms=row["created_at_ms"],
@@ -196,20 +228,26 @@ def _delivery(row: Row) -> Delivery:
     )
 
 
-def freeze_delivery(
-    connection: Connection, transaction_id: str, *, owner: str, now_ms: int
-) -> bool:
+def freeze_delivery(connection: Connection, delivery: Delivery, *, owner: str, now_ms: int) -> bool:
     """
-    Mark a delivery as sent for the first time, before it is; False when the lease was lost.
+    Mark a delivery as sent for the first time, with what was proven on the way here.
 
-    From here on nothing but the visitor may change.
+    From here on nothing but the visitor may change. Returns False when the lease was lost.
     """
+    payment = delivery.payment
+    found: dict[str, Any] = {}
+    if delivery.first_sent_at_ms is None:
+        found = {
+            "renewal": payment.renewal,
+            "renewal_proven": delivery.renewal_proven,
+            "confirmed": delivery.confirmed,
+            "visitor_id": payment.datafast_visitor_id,
+            "visitor_source": delivery.visitor_source,
+        }
     frozen = connection.execute(
-        _one(transaction_id)
+        _one(payment.transaction_id)
         .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(
-            first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), confirmed=True
-        )
+        .values(first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), **found)
     )
     return frozen.rowcount == 1
 
@@ -224,6 +262,28 @@ def finish_delivery(
         .values(owner=None, **values)
     )
     return finished.rowcount == 1
+
+
+def join_return(
+    connection: Connection, order_ref: str, *, visitor_id: str | None, now_ms: int
+) -> None:
+    """
+    Let the sale that waited for its buyer go, with the visitor that the return page showed.
+
+    Once it is sent a visitor comes too late and changes nothing here.
+    """
+    unsent = (deliveries.c.order_ref == order_ref, deliveries.c.first_sent_at_ms.is_(None))
+    if visitor_id is not None:
+        connection.execute(
+            update(deliveries)
+            .where(*unsent, deliveries.c.kind == "sale", deliveries.c.visitor_id.is_(None))
+            .values(visitor_id=visitor_id, visitor_source="return")
+        )
+    connection.execute(
+        update(deliveries)
+        .where(*unsent, deliveries.c.state == "held", deliveries.c.reason == "awaiting_return")
+        .values(state="ready", reason="queued", due_at_ms=now_ms)
+    )
 
 
 def release_orphans(connection: Connection, *, owner: str, now_ms: int) -> int:

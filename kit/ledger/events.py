@@ -18,6 +18,8 @@ def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> lis
         "bodies_differ": False,
         "state": "stored",
         "reason": "event_waiting",
+        "attempts": 0,
+        "looked_up": False,
     }
     statement = insert_or_ignore(connection, events).returning(events.c.webhook_id)
     stored = set(connection.scalars(statement, [{**row, **fresh} for row in rows]))
@@ -61,6 +63,15 @@ def stored_events(connection: Connection) -> Sequence[Row]:
         .mappings()
         .all()
     )
+
+
+def waiting_events(connection: Connection, now_ms: int) -> Sequence[Row]:
+    """Return the messages whose payment should be looked up at Dodo now; bodies left out."""
+    columns = [column for column in events.c if column.name != "body"]
+    found = connection.execute(
+        select(*columns).where(events.c.due_at_ms <= now_ms).order_by(events.c.due_at_ms).limit(8)
+    )
+    return found.mappings().all()
 
 
 def settle_event(connection: Connection, webhook_id: str, **values: Any) -> None:

@@ -11,7 +11,7 @@ from kit.hops import REASONS, Hop, Tone
 from kit.ledger.rows import Row
 from kit.ledger.schema import checkouts, deliveries, events, payments, refusals, visits
 
-_MONEY_EVENTS = ("payment.succeeded",)
+_MONEY_EVENTS = ("payment.succeeded", "refund.succeeded", "dispute.lost", "dispute.accepted")
 _EVENTS_A_PAYMENT = 4  # a first subscription charge fires four messages
 
 
@@ -193,7 +193,7 @@ def _grouped(
 
 
 def _journey(key: str, at_ms: int, visitor_id: str | None, parts: _Parts) -> Journey:
-    delivery = parts.deliveries[-1] if parts.deliveries else None
+    delivery = _foremost(parts.deliveries)
     verdict, reason = _standing(parts)
     checkout, payment = parts.checkout, parts.payment
     hops = [*_visit_hops(parts), *_checkout_hops(parts), *_message_hops(parts)]
@@ -218,17 +218,26 @@ def _journey(key: str, at_ms: int, visitor_id: str | None, parts: _Parts) -> Jou
     )
 
 
+_TONES: tuple[Tone, ...] = ("lost", "wait", "warn", "ok")
+
+
+def _foremost(rows: Sequence[Row]) -> Row | None:
+    """Return the delivery that needs a look first; among equals the sale itself."""
+    return min(rows, key=lambda row: _TONES.index(REASONS[row["reason"]].tone), default=None)
+
+
 def _standing(parts: _Parts) -> tuple[str, str | None]:
     """Say in a word how a journey stands, and for what reason."""
-    if parts.deliveries:
-        delivery = parts.deliveries[-1]
+    delivery = _foremost(parts.deliveries)
+    if delivery is not None:
         waiting = delivery["state"] in ("held", "ready", "sending")
         word = "waiting" if waiting else "parked" if delivery["state"] == "parked" else None
         return word or delivery["verdict"], delivery["reason"]
     money = [row for row in parts.messages if (row["type"] or "").startswith("payment.")]
     if money or parts.messages:
         last = (money or parts.messages)[-1]
-        words = {"stored": "waiting", "unreadable": "unreadable"}
+        words = {"stored": "waiting", "waiting": "waiting", "parked": "parked"}
+        words |= {"unreadable": "unreadable"}
         return words.get(last["state"], "skipped"), last["reason"]
     if parts.checkout is not None:
         failed = parts.checkout["state"] == "failed"
@@ -278,13 +287,27 @@ def _checkout_hops(parts: _Parts) -> list[Hop]:
         hops.append(
             Hop(
                 "Return from Dodo's page",
-                "not_returned" if returned_at_ms is None else "returned",
+                _return_reason(parts),
+                seen=checkout["return_visitor_id"],
                 at_ms=returned_at_ms,
             )
         )
         if not parts.messages:
             hops.append(Hop("Webhook", "no_webhook"))
     return hops
+
+
+def _return_reason(parts: _Parts) -> str:
+    """Say what the buyer's return brought: nothing yet, the visitor, another one, or too late."""
+    checkout = parts.checkout
+    if checkout is None or checkout["returned_at_ms"] is None:
+        return "not_returned"
+    returned, captured = checkout["return_visitor_id"], checkout["visitor_id"]
+    if returned is not None and captured is not None and returned != captured:
+        return "visitor_differs"
+    sale = next((row for row in parts.deliveries if row["kind"] == "sale"), None)
+    late = sale is not None and sale["visitor_id"] is None and sale["first_sent_at_ms"] is not None
+    return "too_late" if returned is not None and late else "returned"
 
 
 def _message_hops(parts: _Parts) -> list[Hop]:
@@ -311,14 +334,25 @@ def _message_hops(parts: _Parts) -> list[Hop]:
 _VISITOR_REASONS = {
     "metadata": "visitor_in_metadata",
     "ledger": "visitor_from_ledger",
+    "return": "visitor_from_return",
+    "dodo": "visitor_from_dodo",
     "none": "visitor_missing",
 }
 
 
 def _delivery_hops(row: Row) -> list[Hop]:
     found = "visitor_dropped" if row["visitor_dropped"] else _VISITOR_REASONS[row["visitor_source"]]
-    hops = [Hop("Visitor of the payment", found, seen=row["visitor_id"])]
     amount = f"{row['amount']} {row['currency']}"
+    renewed = row["kind"] == "sale" and row["renewal"]
+    kind = "renewal" if renewed else row["kind"]
+    if renewed and not row["renewal_proven"] and row["first_sent_at_ms"] is not None:
+        kind = "renewal_unproven"
+    hops = [
+        Hop("Counted as", kind, seen=f"{amount}, {row['basis']}"),
+        Hop("Visitor of the payment", found, seen=row["visitor_id"]),
+    ]
+    if row["exponent_unverified"]:
+        hops.append(Hop("Decimals of the currency", "exponent_unverified", seen=row["currency"]))
     if row["first_sent_at_ms"] is None:
         hops.append(Hop("Sent to DataFast", row["reason"], seen=amount))
         return hops

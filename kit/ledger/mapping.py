@@ -1,14 +1,11 @@
 """From stored messages to deliveries: inside one transaction, without a call to anybody."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from kit.helpers.dodo_datafast import (
-    ORDER_REF_KEY,
-    VISITOR_COOKIE,
     Basis,
     Event,
     Known,
@@ -18,13 +15,31 @@ from kit.helpers.dodo_datafast import (
     Skip,
     payment_for,
     read_event,
+    reversal_minor,
 )
-from kit.ledger.checkouts import checkout_of_payment, record_payment_status
-from kit.ledger.deliveries import create_delivery
+from kit.ledger import sales
+from kit.ledger.checkouts import checkout_of_payment, find_checkout, record_payment_status
+from kit.ledger.deliveries import NewDelivery, create_delivery, find_delivery
+from kit.ledger.drift import note_drift
 from kit.ledger.events import settle_event, stored_events
-from kit.ledger.rows import Row, upsert
-from kit.ledger.schema import payments
+from kit.ledger.facts import Facts, read_facts
+from kit.ledger.rows import Row
 from kit.ledger.stamps import milliseconds, moment_of
+
+_REVERSALS = ("refund.succeeded", "dispute.lost", "dispute.accepted")
+_SETTLEMENT = ("settlement_amount", "settlement_tax", "settlement_currency")
+# Skips that somebody should look at: the money is real, and cannot be reported as it stands.
+_FOR_A_PERSON = frozenset(
+    {
+        "amount_invalid",
+        "dispute_amount_unclear",
+        "refund_amount_missing",
+        "refund_exceeds_sale",
+        "reversal_currency_differs",
+        "settlement_missing",
+        "unknown_currency",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,115 +52,237 @@ class Policy:
     """Brand ids to count; empty counts all."""
     held_for: str | None = None
     """The reason that keeps every delivery from being sent, such as "test_mode"."""
+    reverse_disputes: bool = True
+    hold_s: float = 600.0
+    """How long a sale without a visitor waits for the buyer to come back with one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One message with what the ledger knows around it."""
+
+    row: Row
+    event: Event
+    facts: Facts
+    checkout: Row | None
+
+    @property
+    def order_ref(self) -> str | None:
+        return self.checkout["order_ref"] if self.checkout is not None else None
 
 
 def map_stored_events(connection: Connection, policy: Policy, now_ms: int) -> int:
     """Read the oldest stored messages and write down what they mean; return how many."""
     rows = stored_events(connection)
     for row in rows:
-        settle_event(connection, row["webhook_id"], **_outcome(connection, row, policy, now_ms))
+        settle_event(connection, row["webhook_id"], **_settled(connection, row, policy, now_ms))
     return len(rows)
 
 
-def _outcome(connection: Connection, row: Row, policy: Policy, now_ms: int) -> dict[str, Any]:
+def _settled(connection: Connection, row: Row, policy: Policy, now_ms: int) -> dict[str, Any]:
     try:
         event = read_event(Signed(row["webhook_id"], moment_of(row["sent_at_ms"]), row["body"]))
     except PayloadError as refused:
         return {"state": "unreadable", "reason": refused.reason}
-    facts = _facts(event)
-    checkout = checkout_of_payment(
-        connection,
-        order_ref=_metadata(event).get(ORDER_REF_KEY),
-        dodo_session_id=facts["checkout_session_id"],
-    )
-    order_ref = checkout["order_ref"] if checkout is not None else None
+    facts = read_facts(event)
+    message = _Message(row, event, facts, _checkout(connection, facts))
     described = {
         "type": event.type,
-        "payment_id": facts["payment_id"],
-        "order_ref": order_ref,
+        "payment_id": facts.payment_id,
+        "order_ref": message.order_ref,
     }
-    if event.type.startswith("payment.") and facts["payment_id"] is not None:
-        upsert(connection, payments, key="payment_id", values={**facts, "order_ref": order_ref})
-        if order_ref is not None and facts["status"] is not None:
+    if note_drift(connection, event, now_ms):
+        return described | {"state": "skipped", "reason": "event_unknown"}
+    _remember(connection, message)
+    outcome = _outcome(connection, message, policy, now_ms)
+    if isinstance(outcome, Payment):
+        found = {"state": "mapped", "reason": "mapped", "transaction_id": outcome.transaction_id}
+        return described | found
+    if outcome.needs is not None and facts.payment_id is not None and not row["looked_up"]:
+        waiting = {"state": "waiting", "reason": "awaiting_payment", "due_at_ms": now_ms}
+        return described | waiting
+    if event.type == "payment.succeeded" and facts.payment_id is not None:
+        sales.drop_dependents(connection, facts.payment_id)
+    state = "parked" if outcome.reason in _FOR_A_PERSON else "skipped"
+    return described | {"state": state, "reason": outcome.reason}
+
+
+def _checkout(connection: Connection, facts: Facts) -> Row | None:
+    """Find the checkout of a message: its own names, else those of what it belongs to."""
+    found = checkout_of_payment(
+        connection, order_ref=facts.order_ref, dodo_session_id=facts.checkout_session_id
+    )
+    if found is not None:
+        return found
+    known: list[Row | None] = [sales.find_payment(connection, facts.payment_id)]
+    known += [sales.find_subscription(connection, name) for name in facts.subscription_ids]
+    known.append(sales.abandoned_payment(connection, facts.payment_id))
+    refs = [row["order_ref"] for row in known if row is not None and row["order_ref"]]
+    return find_checkout(connection, refs[0]) if refs else None
+
+
+def _remember(connection: Connection, message: _Message) -> None:
+    event, facts, order_ref = message.event, message.facts, message.order_ref
+    subject = event.type.partition(".")[0]
+    if subject == "payment" and facts.payment_id is not None:
+        sales.record_payment(connection, facts, order_ref)
+        if order_ref is not None and facts.status is not None:
             record_payment_status(
-                connection, order_ref, payment_id=facts["payment_id"], status=facts["status"]
+                connection, order_ref, payment_id=facts.payment_id, status=facts.status
             )
-    outcome: Payment | Skip
-    if policy.brands and facts["brand_id"] is not None and facts["brand_id"] not in policy.brands:
-        outcome = Skip("other_brand")
-    else:
-        known = Known(
-            visitor_id=checkout["visitor_id"] if checkout is not None else None,
-            visitor_source="ledger",
+    elif subject == "subscription":
+        sales.record_subscription(connection, facts, order_ref)
+    elif event.type == "abandoned_checkout.recovered" and None not in (
+        facts.payment_id,
+        facts.recovered_payment_id,
+    ):
+        sales.record_recovery(connection, facts)
+
+
+def _outcome(
+    connection: Connection, message: _Message, policy: Policy, now_ms: int
+) -> Payment | Skip:
+    event, facts = message.event, message.facts
+    if policy.brands and facts.brand_id is not None and facts.brand_id not in policy.brands:
+        return Skip("other_brand")
+    if event.type.startswith("dispute.") and not policy.reverse_disputes:
+        return Skip("disputes_ignored")
+    if event.type == "dispute.won":
+        return _won(connection, event)
+    known = _known(connection, message)
+    reversal = event.type in _REVERSALS
+    if reversal and facts.payment_id and sales.is_sale_skipped(connection, facts.payment_id):
+        return Skip("original_not_counted")
+    payment = payment_for(
+        _completed(connection, event, facts),
+        known,
+        basis=policy.basis,
+        send_customer=policy.send_customer,
+    )
+    if isinstance(payment, Payment):
+        create_delivery(
+            connection, _delivery(connection, message, payment, known, policy), now_ms=now_ms
         )
-        outcome = payment_for(event, known, basis=policy.basis, send_customer=policy.send_customer)
-    if isinstance(outcome, Skip):
-        return described | {"state": "skipped", "reason": outcome.reason}
-    create_delivery(
-        connection,
-        outcome,
-        payment_id=str(facts["payment_id"]),
-        order_ref=order_ref,
-        visitor_source=_visitor_source(event, outcome),
+    return payment
+
+
+def _won(connection: Connection, event: Event) -> Skip:
+    """A dispute that was lost and then won: whether money came back, a person must find out."""
+    dispute_id = event.data.get("dispute_id")
+    there = find_delivery(connection, dispute_id) if isinstance(dispute_id, str) else None
+    return Skip("event_not_money" if there is None else "dispute_won_after_reversal")
+
+
+def _completed(connection: Connection, event: Event, facts: Facts) -> Event:
+    """Fill in the settlement that a payment's message lacked and Dodo's API gave later."""
+    payment = sales.find_payment(connection, facts.payment_id)
+    if payment is None or event.type != "payment.succeeded":
+        return event
+    later = {
+        "settlement_amount": payment["settlement_minor"],
+        "settlement_tax": payment["settlement_tax_minor"],
+        "settlement_currency": payment["settlement_currency"],
+    }
+    missing = {name: later[name] for name in _SETTLEMENT if event.data.get(name) is None}
+    return replace(event, data={**event.data, **missing})
+
+
+def _known(connection: Connection, message: _Message) -> Known:
+    event, facts = message.event, message.facts
+    visitor_id, source = _visitor(connection, message)
+    renewal: bool | None = None
+    if event.type == "payment.succeeded" and facts.charge_type != "new":
+        before = sales.is_charged_before(
+            connection,
+            facts.subscription_ids,
+            created_at_ms=facts.created_at_ms,
+            payment_id=facts.payment_id,
+        )
+        renewal = True if before else None
+    elif event.type == "subscription.active":
+        moment_ms = milliseconds(event.timestamp)
+        renewal = sales.is_charged_before(
+            connection, facts.subscription_ids, created_at_ms=moment_ms, payment_id=None
+        )
+    besides = event.data.get("refund_id") or event.data.get("dispute_id")
+    original = (
+        sales.original_of(
+            connection, facts.payment_id, besides=besides if isinstance(besides, str) else None
+        )
+        if event.type in _REVERSALS
+        else None
+    )
+    return Known(visitor_id, source, renewal, original)
+
+
+def _visitor(connection: Connection, message: _Message) -> tuple[str | None, str | None]:
+    """Find the visitor of a later event: by payment, subscription, checkout, recovered payment."""
+    facts, checkout = message.facts, message.checkout
+    rows: list[Row | None] = [sales.find_payment(connection, facts.payment_id)]
+    rows += [sales.find_subscription(connection, name) for name in facts.subscription_ids]
+    rows += [checkout, sales.abandoned_payment(connection, facts.payment_id)]
+    for row in rows:
+        if row is not None and row["visitor_id"] is not None:
+            return row["visitor_id"], "ledger"
+    if checkout is not None and checkout["return_visitor_id"] is not None:
+        return checkout["return_visitor_id"], "return"
+    return None, None
+
+
+def _delivery(
+    connection: Connection, message: _Message, payment: Payment, known: Known, policy: Policy
+) -> NewDelivery:
+    event, facts, checkout = message.event, message.facts, message.checkout
+    kind = {"payment": "sale", "subscription": "trial"}.get(
+        subject := event.type.partition(".")[0], subject
+    )
+    carried = facts.visitor_id is not None and facts.visitor_id == payment.datafast_visitor_id
+    source = "metadata" if carried else known.visitor_source
+    held_for, hold_s = policy.held_for, None
+    depends_on = facts.payment_id if event.type in _REVERSALS else None
+    parked_for = None
+    if held_for is None and depends_on is not None:
+        sale = find_delivery(connection, depends_on)
+        if sale is None and sales.is_older_than_ledger(connection, depends_on):
+            parked_for = "original_not_reported"
+        elif sale is None or sale["state"] != "done" or sale["verdict"] is None:
+            held_for = "awaiting_sale"
+    if held_for is None and kind == "sale" and _may_come_back(checkout, payment):
+        held_for, hold_s = ("awaiting_return", policy.hold_s) if policy.hold_s else (None, None)
+    return NewDelivery(
+        payment=payment,
+        kind=kind,
+        payment_id=facts.payment_id,
+        subscription_id=facts.subscription_ids[0] if facts.subscription_ids else None,
+        order_ref=message.order_ref,
+        depends_on=depends_on,
+        amount_minor=_amount_minor(event, facts, known),
+        visitor_source=source or "none",
         basis=policy.basis,
         # A payment that was read from Dodo's API, or follows our own checkout, is surely there.
-        confirmed=order_ref is not None or row["source"] == "api",
-        held_for=policy.held_for,
-        now_ms=now_ms,
-    )
-    return described | {
-        "state": "mapped",
-        "reason": "mapped",
-        "transaction_id": outcome.transaction_id,
-    }
-
-
-def _visitor_source(event: Event, payment: Payment) -> str:
-    if payment.datafast_visitor_id is None:
-        return "none"
-    carried = _metadata(event).get(VISITOR_COOKIE) == payment.datafast_visitor_id
-    return "metadata" if carried else "ledger"
-
-
-def _facts(event: Event) -> dict[str, Any]:
-    """Read what later events may need of a payment; a field of the wrong type counts as absent."""
-    data = event.data
-    customer = data.get("customer")
-    return {
-        "payment_id": _identifier(data.get("payment_id")),
-        "checkout_session_id": _identifier(data.get("checkout_session_id")),
-        "subscription_id": _identifier(data.get("subscription_id")),
-        "customer_id": _identifier(
-            customer.get("customer_id") if isinstance(customer, Mapping) else None
+        confirmed=checkout is not None or message.row["source"] == "api" or depends_on is not None,
+        renewal_proven=(
+            kind != "sale"
+            or not facts.subscription_ids
+            or facts.charge_type == "new"
+            or known.renewal is not None
         ),
-        "brand_id": _identifier(data.get("brand_id")),
-        "visitor_id": _metadata(event).get(VISITOR_COOKIE),
-        "status": _identifier(data.get("status")),
-        "charge_type": _identifier(data.get("charge_type")),
-        "total_minor": _minor(data.get("total_amount")),
-        "tax_minor": _minor(data.get("tax")),
-        "currency": _identifier(data.get("currency")),
-        "settlement_minor": _minor(data.get("settlement_amount")),
-        "settlement_tax_minor": _minor(data.get("settlement_tax")),
-        "settlement_currency": _identifier(data.get("settlement_currency")),
-        "is_update_payment_method": data.get("is_update_payment_method") is True,
-        "created_at_ms": milliseconds(event.timestamp),
-    }
+        held_for=held_for,
+        hold_s=hold_s,
+        parked_for=parked_for,
+    )
 
 
-def _metadata(event: Event) -> dict[str, str]:
-    found = event.data.get("metadata")
-    if not isinstance(found, Mapping):
-        return {}
-    return {key: value for key, value in found.items() if _identifier(value) is not None}
+def _amount_minor(event: Event, facts: Facts, known: Known) -> int:
+    if known.original is None:
+        return facts.total_minor or 0
+    taken = reversal_minor(event, known.original)
+    return 0 if isinstance(taken, Skip) else taken
 
 
-def _identifier(value: object) -> str | None:
-    """Accept short printable ASCII: a text column takes no NUL and no lone surrogate."""
-    fits = isinstance(value, str) and 0 < len(value) <= 128 and value.isascii()
-    return str(value) if fits and str(value).isprintable() else None
-
-
-def _minor(value: object) -> int | None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-    return value if fits and isinstance(value, int) else None
+def _may_come_back(checkout: Row | None, payment: Payment) -> bool:
+    """Tell whether the buyer's own browser may still name the visitor on the return page."""
+    if checkout is None or payment.datafast_visitor_id is not None:
+        return False
+    lost = checkout["capture_reason"] in ("absent", "malformed")
+    return lost and checkout["returned_at_ms"] is None

@@ -81,8 +81,12 @@ events = Table(
     Column("body_sha256", LargeBinary, nullable=False),
     Column("times_received", Integer, nullable=False),
     Column("bodies_differ", Boolean, nullable=False),
-    Column("state", Text, nullable=False),  # stored, mapped, skipped, unreadable
+    # stored, waiting (for its payment), mapped, skipped, parked, unreadable
+    Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("due_at_ms", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("looked_up", Boolean, nullable=False),
     Column("type", Text),
     Column("payment_id", Text, index=True),
     Column("order_ref", Text, index=True),
@@ -93,6 +97,12 @@ Index(
     events.c.received_at_ms,
     sqlite_where=events.c.state == "stored",
     postgresql_where=events.c.state == "stored",
+)
+Index(
+    "events_due",
+    events.c.due_at_ms,
+    sqlite_where=events.c.due_at_ms.is_not(None),
+    postgresql_where=events.c.due_at_ms.is_not(None),
 )
 Index(
     "events_without_order",
@@ -107,7 +117,6 @@ payments = Table(
     Column("payment_id", Text, primary_key=True),
     Column("order_ref", Text),
     Column("checkout_session_id", Text),
-    Column("subscription_id", Text, index=True),
     Column("customer_id", Text),
     Column("brand_id", Text),
     Column("visitor_id", Text),
@@ -123,16 +132,55 @@ payments = Table(
     Column("created_at_ms", BigInteger, nullable=False),
 )
 
+# One payment may charge several subscriptions.
+charges = Table(
+    "charges",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("payment_id", Text, primary_key=True),
+    Column("paid", Boolean, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("subscription_id", Text, primary_key=True),
+    Column("order_ref", Text),
+    Column("visitor_id", Text),
+)
+
+# An abandoned checkout that was paid after all, by another payment.
+recoveries = Table(
+    "recoveries",
+    metadata,
+    Column("recovered_payment_id", Text, primary_key=True),
+    Column("payment_id", Text, nullable=False),
+)
+
+# Event types and payment fields that this version of the kit does not know.
+drift = Table(
+    "drift",
+    metadata,
+    Column("kind", Text, primary_key=True),  # type, field
+    Column("name", Text, primary_key=True),
+    Column("first_seen_at_ms", BigInteger, nullable=False),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,
     Column("transaction_id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),  # sale
-    Column("payment_id", Text, nullable=False, index=True),
+    Column("kind", Text, nullable=False),  # sale, refund, dispute, trial
+    Column("payment_id", Text, index=True),
+    Column("subscription_id", Text),
     Column("order_ref", Text, index=True),
+    Column("depends_on", Text, index=True),
     # The report, as it will be sent; frozen at the first send but for the visitor.
     Column("amount", Text, nullable=False),
     Column("currency", Text, nullable=False),
+    # What the report takes of its payment, in that payment's currency and minor units.
+    Column("amount_minor", BigInteger, nullable=False),
     Column("visitor_id", Text),
     Column("visitor_source", Text, nullable=False),
     Column("visitor_dropped", Boolean, nullable=False),
@@ -140,6 +188,7 @@ deliveries = Table(
     Column("email", Text),
     Column("name", Text),
     Column("renewal", Boolean, nullable=False),
+    Column("renewal_proven", Boolean, nullable=False),
     Column("refunded", Boolean, nullable=False),
     Column("is_free_trial", Boolean, nullable=False),
     Column("occurred_at_ms", BigInteger, nullable=False),

@@ -24,6 +24,7 @@ from kit.helpers.dodo_datafast import signing_key
 from kit.ledger import Ledger
 from kit.ledger.lanes import lane_name
 from kit.ledger.mapping import Policy
+from kit.lookups import Lookups
 from kit.resources import resource_dir
 from kit.settings import Settings
 from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
@@ -72,8 +73,10 @@ def create_app(
         send_customer=settings.send_customer,
         brands=settings.brands,
         held_for="test_mode" if settings.holds_test_payments else None,
+        reverse_disputes=settings.disputes == "reverse",
+        hold_s=settings.hold_s,
     )
-    forwarder = Forwarder(ledger, dodo, datafast, clock, policy, pace)
+    forwarder = Forwarder(ledger, Lookups(ledger, dodo), datafast, clock, policy, pace)
     work = _Work(forwarder)
     health = Health(ledger, work.running, clock)
     receiver = Receiver(

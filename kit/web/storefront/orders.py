@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,7 +78,10 @@ class OrderPages:
         return response
 
     async def _record_return(self, request: Request, order_ref: str) -> None:
-        visitor = visitor_from_cookies(request.headers.get("cookie"))
+        # Only the browser that placed the order may say whose it is.
+        mine = order_ref in self.cookies.orders(request)
+        seen = visitor_from_cookies(request.headers.get("cookie"))
+        visitor = replace(seen, source="return") if mine else None
         claims = {
             name: value
             for name in ("payment_id", "status")

@@ -1,0 +1,176 @@
+"""Statements on what later messages need to know of earlier ones: payments and what they charge."""
+
+from dataclasses import asdict
+
+from sqlalchemy import Connection, and_, func, or_, select, update
+
+from kit.helpers.dodo_datafast import Original
+from kit.ledger.facts import Facts
+from kit.ledger.rows import Row, insert_or_ignore, upsert
+from kit.ledger.schema import charges, deliveries, events, payments, recoveries, subscriptions
+
+_FACTS = {column.name for column in payments.c} - {"order_ref"}
+
+
+def record_payment(connection: Connection, facts: Facts, order_ref: str | None) -> None:
+    """Keep a payment's facts, and let the messages that waited for them be read again."""
+    values = {name: value for name, value in asdict(facts).items() if name in _FACTS}
+    upsert(connection, payments, key="payment_id", values=values | {"order_ref": order_ref})
+    for subscription_id in facts.subscription_ids:
+        record_charge(connection, subscription_id, facts)
+    connection.execute(
+        update(events)
+        .where(events.c.payment_id == facts.payment_id, events.c.state == "waiting")
+        .values(state="stored", due_at_ms=None)
+    )
+
+
+def record_charge(connection: Connection, subscription_id: str, facts: Facts) -> None:
+    """Keep that a payment charges a subscription; once paid it stays so."""
+    key = and_(
+        charges.c.subscription_id == subscription_id, charges.c.payment_id == facts.payment_id
+    )
+    connection.execute(
+        insert_or_ignore(connection, charges).values(
+            subscription_id=subscription_id,
+            payment_id=facts.payment_id,
+            paid=facts.paid,
+            created_at_ms=facts.created_at_ms,
+        )
+    )
+    if facts.paid:
+        connection.execute(update(charges).where(key).values(paid=True))
+
+
+def record_subscription(connection: Connection, facts: Facts, order_ref: str | None) -> None:
+    """Keep who a subscription belongs to, by its own metadata."""
+    for subscription_id in facts.subscription_ids:
+        values = {
+            "subscription_id": subscription_id,
+            "order_ref": order_ref,
+            "visitor_id": facts.visitor_id,
+        }
+        upsert(connection, subscriptions, key="subscription_id", values=values)
+
+
+def record_recovery(connection: Connection, facts: Facts) -> None:
+    """Keep that one payment is another, abandoned one, paid after all."""
+    connection.execute(
+        insert_or_ignore(connection, recoveries).values(
+            recovered_payment_id=facts.recovered_payment_id, payment_id=facts.payment_id
+        )
+    )
+
+
+def find_payment(connection: Connection, payment_id: str | None) -> Row | None:
+    """Return a payment's facts."""
+    found = connection.execute(select(payments).where(payments.c.payment_id == payment_id))
+    return found.mappings().one_or_none()
+
+
+def find_subscription(connection: Connection, subscription_id: str) -> Row | None:
+    """Return whose a subscription is."""
+    found = connection.execute(
+        select(subscriptions).where(subscriptions.c.subscription_id == subscription_id)
+    )
+    return found.mappings().one_or_none()
+
+
+def abandoned_payment(connection: Connection, payment_id: str | None) -> Row | None:
+    """Return the abandoned payment that this one recovers."""
+    found = connection.scalar(
+        select(recoveries.c.payment_id).where(recoveries.c.recovered_payment_id == payment_id)
+    )
+    return find_payment(connection, found) if found is not None else None
+
+
+def is_charged_before(
+    connection: Connection,
+    subscription_ids: tuple[str, ...],
+    *,
+    created_at_ms: int,
+    payment_id: str | None,
+) -> bool:
+    """Tell whether a paid charge of one of the subscriptions came before this one."""
+    earlier = or_(
+        charges.c.created_at_ms < created_at_ms,
+        and_(charges.c.created_at_ms == created_at_ms, charges.c.payment_id < (payment_id or "")),
+    )
+    found = connection.scalar(
+        select(func.count())
+        .select_from(charges)
+        .where(charges.c.subscription_id.in_(subscription_ids), charges.c.paid, earlier)
+    )
+    return bool(found)
+
+
+def charged_subscriptions(connection: Connection, payment_id: str) -> tuple[str, ...]:
+    """Return the subscriptions that a payment charges."""
+    query = select(charges.c.subscription_id).where(charges.c.payment_id == payment_id)
+    return tuple(connection.scalars(query.order_by(charges.c.subscription_id)))
+
+
+def original_of(
+    connection: Connection, payment_id: str | None, *, besides: str | None
+) -> Original | None:
+    """Return a sale and what was taken back of it, not counting the reversal `besides`."""
+    payment = find_payment(connection, payment_id)
+    if payment is None or payment["total_minor"] is None or payment["currency"] is None:
+        return None
+    reversals = connection.execute(
+        select(deliveries.c.kind, deliveries.c.amount_minor).where(
+            deliveries.c.payment_id == payment_id,
+            deliveries.c.kind.in_(("refund", "dispute")),
+            deliveries.c.transaction_id != besides,
+        )
+    ).all()
+    return Original(
+        total_minor=payment["total_minor"],
+        currency=payment["currency"],
+        tax_minor=payment["tax_minor"],
+        settlement_minor=payment["settlement_minor"],
+        settlement_tax_minor=payment["settlement_tax_minor"],
+        settlement_currency=payment["settlement_currency"],
+        reversed_minor=sum(amount_minor for _, amount_minor in reversals),
+        disputed=any(kind == "dispute" for kind, _ in reversals),
+    )
+
+
+def is_sale_skipped(connection: Connection, payment_id: str) -> bool:
+    """Tell whether a payment was read and found not to count."""
+    found = connection.scalar(
+        select(func.count())
+        .select_from(events)
+        .where(
+            events.c.payment_id == payment_id,
+            events.c.type == "payment.succeeded",
+            events.c.state == "skipped",
+        )
+    )
+    return bool(found)
+
+
+def is_older_than_ledger(connection: Connection, payment_id: str) -> bool:
+    """Tell whether a payment was made before this ledger received its first message."""
+    payment = find_payment(connection, payment_id)
+    born_ms = connection.scalar(select(func.min(events.c.received_at_ms)))
+    return payment is not None and born_ms is not None and payment["created_at_ms"] < born_ms
+
+
+def drop_dependents(connection: Connection, payment_id: str) -> None:
+    """Let the reversals of a sale that does not count be counted neither."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.depends_on == payment_id, deliveries.c.first_sent_at_ms.is_(None))
+        .values(state="done", reason="original_not_counted", due_at_ms=None)
+    )
+
+
+def release_dependents(connection: Connection, payment_id: str, now_ms: int) -> None:
+    """Let the reversals of a sale go, now that it is reported."""
+    waiting = ("awaiting_sale", "original_not_reported")
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.depends_on == payment_id, deliveries.c.reason.in_(waiting))
+        .values(state="ready", reason="queued", due_at_ms=now_ms)
+    )
