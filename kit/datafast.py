@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Callable
 from typing import Literal
+from urllib.parse import urlencode
 
 import httpx
 
 from kit.errors import TransportError
 from kit.helpers.dodo_datafast import Outgoing, Payment, Verdict, payment_request, read_reply
-from kit.transport import send
+from kit.transport import Reply, send
 
 DEADLINE_S = 10.0
 _UUID = re.compile(r"[0-9a-f-]{36}")
@@ -62,6 +63,36 @@ class DataFastClient:
             visitor_sent=payment.datafast_visitor_id is not None,
         )
 
+    async def delete_payment(self, transaction_id: str) -> Verdict | None:
+        """
+        Let DataFast forget one payment; None once it has (datafast/api/website/payments/delete).
+
+        Only ever by `transaction_id`: the other filters delete a visitor's whole revenue. One that
+        is not there (404) counts as forgotten. Anything else is a verdict, as `record_payment`'s.
+        """
+        query = {"transaction_id": transaction_id}
+        if self._api_key.startswith("dft_"):
+            query["websiteId"] = self._website_id or ""
+        url = f"{self._base_url}/api/v1/payments?{urlencode(query)}"
+        try:
+            reply = await self._ask("DELETE", url)
+        except TransportError as failure:
+            return Verdict("retry", f"datafast_{failure.reason}")
+        verdict = read_reply(
+            reply.status,
+            reply.headers,
+            reply.body,
+            transaction_id=transaction_id,
+            now=self._clock(),
+        )
+        gone = 200 <= reply.status < 300 or (reply.status == 404 and _is_enveloped(reply.body))
+        return None if gone else verdict
+
+    async def _ask(self, method: Literal["GET", "DELETE"], url: str) -> Reply:
+        headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
+        outgoing = Outgoing(method, url, headers, b"")
+        return await send(self._http, outgoing, deadline_s=self._deadline_s)
+
     async def visitor_seen(self, visitor_id: str) -> Literal["seen", "unseen", "unknown"]:
         """
         Tell whether DataFast has a pageview of this visitor (datafast/api-get-visitor: 404 if not).
@@ -70,18 +101,21 @@ class DataFastClient:
         """
         if not _UUID.fullmatch(visitor_id):
             return "unknown"
-        headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}
         url = f"{self._base_url}/api/v1/visitors/{visitor_id}"
         if self._api_key.startswith("dft_"):
             url += f"?websiteId={self._website_id}"
         try:
-            reply = await send(
-                self._http, Outgoing("GET", url, headers, b""), deadline_s=self._deadline_s
-            )
-            envelope = json.loads(reply.body)
-        except (TransportError, ValueError, RecursionError):
+            reply = await self._ask("GET", url)
+        except TransportError:
             return "unknown"
         if reply.status == 200:
             return "seen"
-        enveloped = isinstance(envelope, dict) and envelope.get("status") == "error"
-        return "unseen" if reply.status == 404 and enveloped else "unknown"
+        return "unseen" if reply.status == 404 and _is_enveloped(reply.body) else "unknown"
+
+
+def _is_enveloped(body: bytes) -> bool:
+    try:
+        envelope = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(envelope, dict) and envelope.get("status") == "error"

@@ -59,6 +59,7 @@ class Forwarder:
         """Work until cancelled; an unavailable ledger is waited for."""
         wake = self.ledger.subscribe()
         running: set[asyncio.Task[None]] = set()
+        looking: asyncio.Task[None] | None = None
         taken_over = False
         async with asyncio.TaskGroup() as group:
             while True:
@@ -68,6 +69,8 @@ class Forwarder:
                         await self.ledger.write(self._take_over)
                         taken_over = True
                     await self._map()
+                    if looking is None or looking.done():
+                        looking = group.create_task(self._look_up_and_wake(wake))
                     for delivery in await self._claim(self.pace.concurrency - len(running)):
                         task = group.create_task(self._deliver(delivery))
                         running.add(task)
@@ -81,6 +84,7 @@ class Forwarder:
     async def step(self) -> bool:
         """Map what is stored and send what is due, once; return whether anything was done."""
         mapped = await self._map()
+        mapped += await self._look_up()
         claimed = await self._claim(self.pace.concurrency)
         async with asyncio.TaskGroup() as group:
             for delivery in claimed:
@@ -96,10 +100,10 @@ class Forwarder:
             if not mapped:
                 break
             total += mapped
-        return total + await self._look_up()
+        return total
 
     async def _look_up(self) -> int:
-        """Ask Dodo for the payments that messages wait for."""
+        """Ask Dodo for the payments that messages wait for; beside the rest, since it may wait."""
         waiting = await self.ledger.read(
             lambda connection: events.waiting_events(connection, self.ledger.now_ms())
         )
@@ -110,6 +114,13 @@ class Forwarder:
                 _log.warning("payment not looked up: %s", problem)
                 await self.ledger.write(self._postpone(event))
         return len(waiting)
+
+    async def _look_up_and_wake(self, wake: asyncio.Event) -> None:
+        try:
+            if await self._look_up():
+                wake.set()
+        except LedgerUnavailable as problem:
+            _log.warning("waiting for the ledger: %s", problem)
 
     def _postpone(self, event: Row) -> Callable[[Connection], None]:
         wait_s = min(MAX_RETRY_S, 2.0 ** min(event["attempts"], 12))
@@ -145,9 +156,13 @@ class Forwarder:
     async def _deliver(self, delivery: Delivery) -> None:
         transaction_id = delivery.payment.transaction_id
         message: str | None = None
+        early: Outcome | None = None
         try:
             try:
-                delivery, early = await self._before_first_send(delivery)
+                if delivery.delete_first:
+                    early = await self._delete(delivery)
+                if early is None:
+                    delivery, early = await self._before_first_send(delivery)
                 if early is None:
                     if not await self.ledger.write(self._freeze(delivery)):
                         return  # the lease ran out; somebody else owns it now
@@ -165,6 +180,19 @@ class Forwarder:
         except LedgerUnavailable as problem:
             # The lease runs out and the report is made again; its id makes that harmless.
             _log.warning("not written: %s", problem, extra={"transaction_id": transaction_id})
+
+    async def _delete(self, delivery: Delivery) -> Outcome | None:
+        """Let DataFast forget the report that is to be made anew; None means it has."""
+        transaction_id = delivery.payment.transaction_id
+        await self.ledger.write(lambda connection: lanes.spend(connection, self.pace.lane, 1))
+        verdict = await self.datafast.delete_payment(transaction_id)
+        if verdict is not None:
+            age_s = self._age_s(delivery)
+            return outcome_of(delivery, verdict, age_s=age_s, random=self.jitter)
+        await self.ledger.write(
+            lambda connection: deliveries.mark_deleted(connection, transaction_id, owner=self.owner)
+        )
+        return None
 
     async def _before_first_send(self, delivery: Delivery) -> tuple[Delivery, Outcome | None]:
         """Make sure that the payment is real and its visitor known; no outcome means: send."""

@@ -204,6 +204,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         ),
         # The delivery.
         "queued": Reason("The report waits for its turn.", "wait"),
+        "reattributing": Reason(
+            "The report is being replaced by one that names the visitor.", "wait"
+        ),
         "sending": Reason("The report is on its way.", "wait"),
         "sent": Reason("The report was sent."),
         "awaiting_return": Reason(

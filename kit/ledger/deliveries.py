@@ -36,6 +36,7 @@ class Delivery:
     visitor_source: str
     visitor_dropped: bool
     pageview_passed: bool
+    delete_first: bool
     created_at_ms: int
     first_sent_at_ms: int | None
     attempts: int
@@ -107,6 +108,7 @@ def create_delivery(connection: Connection, new: NewDelivery, *, now_ms: int) ->
             created_at_ms=now_ms,
             due_at_ms=None if waits_for_good else due_at_ms,
             attempts=0,
+            delete_first=False,
         )
     )
     if created.rowcount == 0:
@@ -222,6 +224,7 @@ def _delivery(row: Row) -> Delivery:
         visitor_source=row["visitor_source"],
         visitor_dropped=row["visitor_dropped"],
         pageview_passed=row["last_pageview_at_ms"] is not None,
+        delete_first=row["delete_first"],
         created_at_ms=row["created_at_ms"],
         first_sent_at_ms=row["first_sent_at_ms"],
         attempts=row["attempts"] + 1,  # with this claim, which the row as read does not show
@@ -262,6 +265,15 @@ def finish_delivery(
         .values(owner=None, **values)
     )
     return finished.rowcount == 1
+
+
+def mark_deleted(connection: Connection, transaction_id: str, *, owner: str) -> None:
+    """Write down that DataFast has forgotten a payment, so that it can be reported anew."""
+    connection.execute(
+        _one(transaction_id)
+        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
+        .values(delete_first=False, visitor_dropped=False, first_sent_at_ms=None)
+    )
 
 
 def join_return(

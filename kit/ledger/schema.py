@@ -205,6 +205,7 @@ deliveries = Table(
     Column("due_at_ms", BigInteger),
     Column("owner", Text),
     Column("attempts", Integer, nullable=False),
+    Column("delete_first", Boolean, nullable=False),
     Column("first_sent_at_ms", BigInteger),
     Column("answered_at_ms", BigInteger),
 )

@@ -30,6 +30,7 @@ from kit.settings import Settings
 from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
 from kit.web.health import Health
 from kit.web.inspector.access import Access
+from kit.web.inspector.actions import Actions
 from kit.web.inspector.pages import Inspector
 from kit.web.pages import Pages, ScriptTag
 from kit.web.proxy import Proxy, hosts_matcher
@@ -89,9 +90,10 @@ def create_app(
     keys = [key.reveal() for key in settings.secret_keys]
     token = settings.inspector_token.reveal() if settings.inspector_token else None
     cookies = ShopCookies(keys, secure=settings.secure)
+    access = Access(token=token, keys=keys, secure=settings.secure)
     inspector = Inspector(
         ledger,
-        Access(token=token, keys=keys, secure=settings.secure),
+        access,
         pages,
         {slug: product.name for slug, product in (catalogue or {}).items()},
         lane,
@@ -114,6 +116,12 @@ def create_app(
         Route(
             "/inspector/signin",
             inspector.sign_in,
+            methods=["POST"],
+            max_body_size=MAX_FORM_BYTES,
+        ),
+        Route(
+            "/inspector/actions",
+            Actions(ledger, access, settings.base_url).post,
             methods=["POST"],
             max_body_size=MAX_FORM_BYTES,
         ),
