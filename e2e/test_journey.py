@@ -124,18 +124,21 @@ def test_one_visitor_id_stands_at_every_hop_from_cookie_to_report(
     expect(page.get_by_role("heading", level=1)).to_contain_text("Thank you", timeout=10_000)
 
 
-def test_a_free_trial_starts_without_a_report_of_money(
+def test_a_free_trial_is_reported_once_and_as_no_money(
     context: BrowserContext, page: Page, demo: Demo
 ) -> None:
-    """The mandate of a trial charges nothing, so nothing is counted, and the reason says so."""
+    """The mandate charges nothing; what starts is reported as a trial of the same visitor."""
     land(page, demo)
     visitor_id = visitor_cookie(context, demo)
     buy(page, demo, "studio")
     account = journey(demo, pay(page, demo))
+    [report] = demo.at_datafast("payments", datafast_visitor_id=visitor_id)
 
-    assert (account["verdict"], account["reason"]) == ("skipped", "zero_amount")
-    assert len(checkouts_of(demo, visitor_id)) == 1
+    assert account["verdict"] == "attributed"
+    assert hop(account, "payment.succeeded read")["reason"] == "zero_amount"
     assert reports(demo, account["payment_id"]) == []
+    assert report["transaction_id"].startswith("trial_")
+    assert report["is_free_trial"] is True
 
 
 def test_a_sale_without_the_script_completes_and_says_what_is_missing(
