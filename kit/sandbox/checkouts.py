@@ -35,6 +35,8 @@ class Order:
     return_url: str | None = None
     cancel_url: str | None = None
     trial_period_days: int | None = None
+    on_demand: int | None = None
+    """What an on-demand subscription takes at the checkout, in minor units; None for others."""
 
 
 def read_order(document: Any, products: Mapping[str, Product]) -> Order:
@@ -45,14 +47,16 @@ def read_order(document: Any, products: Mapping[str, Product]) -> Order:
     """
     if not isinstance(document, dict):
         raise _invalid("The body must be a JSON object.")
+    cart = _cart(document.get("product_cart"), products)
     return Order(
-        cart=_cart(document.get("product_cart"), products),
-        metadata=_metadata(document.get("metadata")),
+        cart=cart,
+        metadata=read_metadata(document.get("metadata")),
         customer=_customer(document.get("customer")),
         billing=_billing(document.get("billing_address")),
         return_url=_url(document.get("return_url"), "return_url"),
         cancel_url=_url(document.get("cancel_url"), "cancel_url"),
         trial_period_days=_trial(document.get("subscription_data")),
+        on_demand=_on_demand(document.get("subscription_data"), cart, products),
     )
 
 
@@ -74,7 +78,8 @@ def _cart(lines: Any, products: Mapping[str, Product]) -> list[dict[str, Any]]:
     return cart
 
 
-def _metadata(metadata: Any) -> dict[str, Any]:
+def read_metadata(metadata: Any) -> dict[str, Any]:
+    """Return metadata that keeps to Dodo's limits; none is an empty one. Raises ApiError."""
     if metadata is None:
         return {}
     if not isinstance(metadata, dict):
@@ -135,6 +140,29 @@ def _trial(subscription: Any) -> int | None:
     if days is not None and (type(days) is not int or not 0 <= days <= MAX_TRIAL_DAYS):
         raise _invalid(f"trial_period_days must be from 0 to {MAX_TRIAL_DAYS}.")
     return days
+
+
+def _on_demand(
+    subscription: Any, cart: list[dict[str, Any]], products: Mapping[str, Product]
+) -> int | None:
+    """Return what the first charge takes: nothing for a mandate alone."""
+    terms = subscription.get("on_demand") if isinstance(subscription, dict) else None
+    if terms is None:
+        return None
+    if not isinstance(terms, dict) or not isinstance(terms.get("mandate_only"), bool):
+        raise _invalid("on_demand.mandate_only must be true or false.")
+    recurring = [line for line in cart if products[line["product_id"]].interval]
+    if len(recurring) != 1:
+        raise _invalid("An on-demand checkout has exactly one subscription.")
+    if terms["mandate_only"]:
+        return 0
+    price = terms.get("product_price")
+    if price is None:
+        quantity: int = recurring[0]["quantity"]
+        return products[recurring[0]["product_id"]].price_minor * quantity
+    if type(price) is not int or price < 0:
+        raise _invalid("on_demand.product_price must be a whole number of minor units.")
+    return price
 
 
 def _invalid(message: str) -> ApiError:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import httpx
 
 from kit.sandbox.fixtures import BUSINESS_ID
+from kit.sandbox.shapes import shaped
 from kit.sandbox.signer import sign
 from kit.sandbox.stamps import iso, new_id
 from kit.sandbox.store import Document, Store
+from kit.sandbox.switches import Switches
+from kit.sandbox.waiting import Queue, arrange
 
 # The wait before each of the eight attempts, 27 h 35 min in all (docs.dodopayments.com, webhooks
 # page, 2026).
@@ -27,6 +31,7 @@ PAYLOAD_TYPES = {
     "subscription": "Subscription",
     "refund": "Refund",
     "dispute": "Dispute",
+    "abandoned_checkout": "AbandonedCheckout",
 }
 
 
@@ -34,13 +39,19 @@ class Outbox:
     """Webhook messages on their way to the endpoints; pending ones survive a restart."""
 
     def __init__(
-        self, store: Store, *, clock: Callable[[], float], retry_delays_s: Sequence[float]
+        self,
+        store: Store,
+        *,
+        switches: Switches,
+        clock: Callable[[], float],
+        retry_delays_s: Sequence[float],
     ) -> None:
-        """Deliver what `post` queues while `run` runs."""
+        """Deliver what `post` queues while `run` runs, as the switches say."""
         self._store = store
+        self._switches = switches
         self._clock = clock
         self._delays_s = tuple(retry_delays_s)
-        self._due_at: dict[str, float] = {}
+        self._queue = Queue()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._changed = asyncio.Event()
 
@@ -58,12 +69,15 @@ class Outbox:
         `extras` are fields of this message alone. Returns the message's `webhook-id`.
         """
         message_id = new_id("msg")
-        for endpoint in self._store.all(ENDPOINT):
-            wanted = endpoint["filter_types"]
-            if endpoint["disabled"] or (wanted and event_type not in wanted):
-                continue
+        wanting = [
+            endpoint
+            for endpoint in self._store.all(ENDPOINT)
+            if not endpoint["disabled"]
+            and (not endpoint["filter_types"] or event_type in endpoint["filter_types"])
+        ]
+        for endpoint in wanting * self._switches.duplicate:
             delivery_id = new_id("dlv")
-            due_at = self._clock() + self._delays_s[0]
+            due_at = self._clock() + self._delays_s[0] + self._switches.delay_s
             document: Document = {
                 "delivery_id": delivery_id,
                 "webhook_id": message_id,
@@ -78,32 +92,62 @@ class Outbox:
                 "attempts": [],
             }
             self._store.put(DELIVERY, delivery_id, document)
-            self._due_at[delivery_id] = due_at
+            self._queue.put(delivery_id, due_at)
         self._changed.set()
         return message_id
 
+    def wake(self) -> None:
+        """Look at the switches again."""
+        self._changed.set()
+
+    def release(self, order: str | Sequence[str], *, seed: int | None = None) -> list[Document]:
+        """Send everything that is pending now, one after the other, held or not yet due.
+
+        `order` is "queued", "reversed", "shuffled" (by `seed`), or event types and webhook ids in
+        the order wanted, others last. Returns the deliveries in the order in which they go out.
+        """
+        pending = [self._store.get(DELIVERY, key) for key in self._queue.waiting()]
+        chosen = arrange([delivery for delivery in pending if delivery], order, seed=seed)
+        self._queue.release([delivery["delivery_id"] for delivery in chosen])
+        self._changed.set()
+        return chosen
+
     def forget(self) -> None:
         """Drop what is pending, after the store was emptied."""
-        self._due_at.clear()
+        self._queue.clear()
 
     async def run(self) -> None:
         """Deliver until cancelled; starts with what an earlier run left pending."""
         for delivery in self._store.all(DELIVERY):
             if delivery["state"] == "pending":
-                self._due_at[delivery["delivery_id"]] = delivery["next_attempt_at"]
+                self._queue.put(delivery["delivery_id"], delivery["next_attempt_at"])
         # The proxies of the environment are for the internet, not for a neighbour on loopback.
         client = httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False)
         async with client, asyncio.TaskGroup() as attempts:
             while True:
                 self._changed.clear()
-                now = self._clock()
-                for delivery_id in [key for key, due_at in self._due_at.items() if due_at <= now]:
-                    del self._due_at[delivery_id]
-                    attempts.create_task(self._attempt(client, delivery_id))
+                for batch in self._batches():
+                    attempts.create_task(self._attempt_each(client, batch))
                 await self._wait_for_work()
 
+    def _batches(self) -> list[list[str]]:
+        """Take what is due; a batch goes out one by one, different ones at the same time."""
+        batches = self._queue.take_released()
+        if not self._switches.hold:
+            due = self._queue.take_due(self._clock())
+            if self._switches.shuffle:
+                random.shuffle(due)
+                batches.append(due)
+            else:
+                batches += [[delivery_id] for delivery_id in due]
+        return batches
+
+    async def _attempt_each(self, client: httpx.AsyncClient, batch: list[str]) -> None:
+        for delivery_id in batch:
+            await self._attempt(client, delivery_id)
+
     async def _wait_for_work(self) -> None:
-        next_due_at = min(self._due_at.values(), default=None)
+        next_due_at = None if self._switches.hold else self._queue.next_due_at()
         wait_s = None if next_due_at is None else max(0.0, next_due_at - self._clock())
         try:
             async with asyncio.timeout(wait_s):
@@ -130,7 +174,7 @@ class Outbox:
         delivery["next_attempt_at"] = due_at
         self._store.put(DELIVERY, delivery_id, delivery)
         if due_at is not None:
-            self._due_at[delivery_id] = due_at
+            self._queue.put(delivery_id, due_at)
             self._changed.set()
 
     async def _send(
@@ -168,10 +212,11 @@ class Outbox:
     def _message(self, delivery: Document) -> Document:
         """Build the body: the envelope as it was, the object as it is now."""
         kind = delivery["kind"]
-        current = self._store.get(kind, delivery["key"]) or {}
+        current = (self._store.get(kind, delivery["key"]) or {}) | delivery["extras"]
         return {
             "business_id": BUSINESS_ID,
             "type": delivery["type"],
             "timestamp": delivery["timestamp"],
-            "data": {"payload_type": PAYLOAD_TYPES[kind]} | current | delivery["extras"],
+            "data": {"payload_type": PAYLOAD_TYPES[kind]}
+            | shaped(kind, current, self._switches.shape),
         }

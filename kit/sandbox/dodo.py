@@ -15,23 +15,43 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from kit.sandbox.backstage import Backstage
+from kit.sandbox.billing import Billing
+from kit.sandbox.books import (
+    ABANDONED,
+    CHECKOUT,
+    CUSTOMER,
+    DISPUTE,
+    PAYMENT,
+    REFUND,
+    SUBSCRIPTION,
+    Books,
+)
 from kit.sandbox.chaos import Chaos
 from kit.sandbox.delivery import DELIVERY, ENDPOINT, RETRY_DELAYS_S, Outbox
+from kit.sandbox.disputes import Disputes
 from kit.sandbox.dodo_api import DodoApi, endpoint_document
 from kit.sandbox.hosted import HostedPage
 from kit.sandbox.journal import Intake, Journal
+from kit.sandbox.levers import Levers
+from kit.sandbox.money_api import MoneyApi
 from kit.sandbox.products import CATALOGUE, Product
+from kit.sandbox.recoveries import Recoveries
+from kit.sandbox.refunds import Refunds
 from kit.sandbox.refusals import ApiError, answer_dodo_error, dodo_refusal
 from kit.sandbox.signer import read_key
 from kit.sandbox.stamps import iso
 from kit.sandbox.store import Store
-from kit.sandbox.till import CHECKOUT, CUSTOMER, PAYMENT, REFUND, SUBSCRIPTION, Till
+from kit.sandbox.switchboard import Switchboard
+from kit.sandbox.switches import Switches
+from kit.sandbox.till import Till
 
 FIRST_ENDPOINT = "ep_shop"
 PAGES = {
+    "abandoned_checkouts": ABANDONED,
     "checkouts": CHECKOUT,
     "customers": CUSTOMER,
     "deliveries": DELIVERY,
+    "disputes": DISPUTE,
     "payments": PAYMENT,
     "refunds": REFUND,
     "subscriptions": SUBSCRIPTION,
@@ -59,11 +79,17 @@ def create_dodo(
     that is not base64.
     """
     read_key(webhook_secret)
-    store = Store(database)
-    outbox = Outbox(store, clock=clock, retry_delays_s=retry_delays_s)
+    store, switches = Store(database), Switches()
+    outbox = Outbox(store, switches=switches, clock=clock, retry_delays_s=retry_delays_s)
+    books = Books(store, outbox, public_url=public_url, clock=clock)
     by_id = {product.product_id: product for product in products}
-    till = Till(store, outbox, products=by_id, public_url=public_url, clock=clock)
-    api = DodoApi(store, till, products=by_id, api_key=api_key, clock=clock)
+    till = Till(books, products=by_id, switches=switches)
+    billing, refunds = Billing(books, products=by_id), Refunds(books)
+    disputes, recoveries = Disputes(books), Recoveries(books)
+    api = DodoApi(books, till, products=by_id, switches=switches, api_key=api_key)
+    money_api = MoneyApi(books, billing, refunds, products=by_id, api_key=api_key)
+    levers = Levers(books, billing, refunds, disputes, recoveries)
+    switchboard = Switchboard(switches, outbox)
     hosted = HostedPage(store, till, templates_dir=templates_dir)
     journal, chaos = Journal(store, api_key=api_key, clock=clock), Chaos()
     backstage = Backstage(journal=journal, chaos=chaos, store=store, kinds=PAGES)
@@ -80,6 +106,7 @@ def create_dodo(
 
     async def reset(_request: Request) -> JSONResponse:
         backstage.reset()
+        switches.reset()
         outbox.forget()
         register_shop()
         return JSONResponse({"reset": True})
@@ -102,8 +129,11 @@ def create_dodo(
     return Starlette(
         routes=[
             *api.routes(),
+            *money_api.routes(),
             Route("/session/{session_id}", hosted.show, methods=["GET"]),
             Route("/session/{session_id}", hosted.submit, methods=["POST"]),
+            *levers.routes(),
+            *switchboard.routes(),
             *backstage.routes(reset),
             Mount("/static", StaticFiles(directory=static_dir, check_dir=False), name="static"),
         ],

@@ -1,24 +1,27 @@
 """Dodo's API as far as a shop needs it, answered from the store."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from kit.sandbox.books import CHECKOUT, PAYMENT, SUBSCRIPTION, Books
 from kit.sandbox.calls import read_json
 from kit.sandbox.checkouts import read_order
 from kit.sandbox.delivery import ENDPOINT
+from kit.sandbox.gate import behind_key
 from kit.sandbox.goods import product_item, product_object
-from kit.sandbox.listing import page, payment_item, refund_item, subscription_item
+from kit.sandbox.listing import page, payment_item, subscription_item
 from kit.sandbox.products import Product
 from kit.sandbox.refusals import ApiError
+from kit.sandbox.shapes import shaped
 from kit.sandbox.signer import new_secret
 from kit.sandbox.stamps import iso, new_id
-from kit.sandbox.store import Document, Store
-from kit.sandbox.till import CHECKOUT, PAYMENT, REFUND, SUBSCRIPTION, Till
+from kit.sandbox.store import Document
+from kit.sandbox.switches import Switches
+from kit.sandbox.till import Till
 
 ENDPOINT_FIELDS: dict[str, type] = {
     "description": str,
@@ -35,50 +38,41 @@ class DodoApi:
 
     def __init__(
         self,
-        store: Store,
+        books: Books,
         till: Till,
         *,
         products: Mapping[str, Product],
+        switches: Switches,
         api_key: str,
-        clock: Callable[[], float],
     ) -> None:
-        """Answer from `store` and open sessions at `till`."""
-        self._store = store
+        """Answer from `books` and open sessions at `till`."""
+        self._books = books
+        self._store = books.store
         self._till = till
         self._products = products
+        self._switches = switches
         self._api_key = api_key
-        self._clock = clock
 
     def routes(self) -> list[Route]:
         """Return the routes, each behind the key."""
-        table: list[tuple[str, str, Callable[[Request, bytes], Response]]] = [
-            ("POST", "/checkouts", self._open_checkout),
-            ("GET", "/checkouts/{id}", self._checkout),
-            ("GET", "/payments", self._payments),
-            ("GET", "/payments/{id}", self._payment),
-            ("GET", "/subscriptions", self._subscriptions),
-            ("GET", "/subscriptions/{id}", self._subscription),
-            ("GET", "/refunds", self._refunds),
-            ("GET", "/refunds/{id}", self._refund),
-            ("GET", "/products", self._product_list),
-            ("GET", "/products/{id}", self._product),
-            ("POST", "/webhooks", self._add_endpoint),
-            ("GET", "/webhooks", self._endpoints),
-            ("GET", "/webhooks/{id}", self._endpoint),
-            ("DELETE", "/webhooks/{id}", self._remove_endpoint),
-            ("GET", "/webhooks/{id}/secret", self._secret),
-        ]
-        return [
-            Route(path, self._with_key(answer), methods=[method]) for method, path, answer in table
-        ]
-
-    def _with_key(self, answer: Callable[[Request, bytes], Response]) -> Any:
-        async def endpoint(request: Request) -> Response:
-            if request.headers.get("authorization") != f"Bearer {self._api_key}":
-                raise ApiError(401, "The API key is missing or not known.")
-            return answer(request, await request.body())
-
-        return endpoint
+        return behind_key(
+            [
+                ("POST", "/checkouts", self._open_checkout),
+                ("GET", "/checkouts/{id}", self._checkout),
+                ("GET", "/payments", self._payments),
+                ("GET", "/payments/{id}", self._payment),
+                ("GET", "/subscriptions", self._subscriptions),
+                ("GET", "/subscriptions/{id}", self._subscription),
+                ("GET", "/products", self._product_list),
+                ("GET", "/products/{id}", self._product),
+                ("POST", "/webhooks", self._add_endpoint),
+                ("GET", "/webhooks", self._endpoints),
+                ("GET", "/webhooks/{id}", self._endpoint),
+                ("DELETE", "/webhooks/{id}", self._remove_endpoint),
+                ("GET", "/webhooks/{id}/secret", self._secret),
+            ],
+            self._api_key,
+        )
 
     def _open_checkout(self, _request: Request, body: bytes) -> Response:
         session = self._till.open(read_order(read_json(body), self._products))
@@ -101,28 +95,28 @@ class DodoApi:
 
     def _payments(self, request: Request, _body: bytes) -> Response:
         found = page(self._store.all(PAYMENT), request.query_params)
-        return JSONResponse({"items": [payment_item(payment) for payment in found]})
+        items = [self._shaped(PAYMENT, payment_item(payment)) for payment in found]
+        return JSONResponse({"items": items})
 
     def _payment(self, request: Request, _body: bytes) -> Response:
-        return JSONResponse(self._find(PAYMENT, request))
+        return JSONResponse(self._shaped(PAYMENT, self._find(PAYMENT, request)))
 
     def _subscriptions(self, request: Request, _body: bytes) -> Response:
         found = page(self._store.all(SUBSCRIPTION), request.query_params)
         items = [
-            subscription_item(subscription, self._products[subscription["product_id"]].name)
+            self._shaped(
+                SUBSCRIPTION,
+                subscription_item(subscription, self._products[subscription["product_id"]].name),
+            )
             for subscription in found
         ]
         return JSONResponse({"items": items})
 
     def _subscription(self, request: Request, _body: bytes) -> Response:
-        return JSONResponse(self._find(SUBSCRIPTION, request))
+        return JSONResponse(self._shaped(SUBSCRIPTION, self._find(SUBSCRIPTION, request)))
 
-    def _refunds(self, request: Request, _body: bytes) -> Response:
-        found = page(self._store.all(REFUND), request.query_params)
-        return JSONResponse({"items": [refund_item(refund) for refund in found]})
-
-    def _refund(self, request: Request, _body: bytes) -> Response:
-        return JSONResponse(self._find(REFUND, request))
+    def _shaped(self, kind: str, document: Document) -> Document:
+        return shaped(kind, document, self._switches.api_shape)
 
     def _product_list(self, request: Request, _body: bytes) -> Response:
         documents = [product_item(product) for product in self._products.values()]
@@ -140,7 +134,7 @@ class DodoApi:
         if not isinstance(url, str) or urlsplit(url).scheme not in ("http", "https"):
             raise ApiError(422, "url must be an absolute http or https URL.")
         endpoint: Document = endpoint_document(
-            new_id("ep"), url=url, secret=new_secret(), created_at=iso(self._clock())
+            new_id("ep"), url=url, secret=new_secret(), created_at=iso(self._books.clock())
         )
         for field, kind in ENDPOINT_FIELDS.items():
             value = document.get(field)
@@ -169,11 +163,7 @@ class DodoApi:
         return JSONResponse({"secret": self._find(ENDPOINT, request)["secret"]})
 
     def _find(self, kind: str, request: Request) -> Document:
-        key = request.path_params["id"]
-        document = self._store.get(kind, key)
-        if document is None:
-            raise ApiError(404, f"{kind.capitalize()} {key} not found.")
-        return document
+        return self._books.find(kind, request.path_params["id"])
 
 
 def endpoint_document(endpoint_id: str, *, url: str, secret: str, created_at: str) -> Document:

@@ -11,6 +11,16 @@ from typing import Any
 FOLDER = Path(__file__).with_name("events")
 BUSINESS_ID = "bus_contour"
 BRAND_ID = "brnd_contour"
+# What is the shop's to fill, so that a change may bring new keys.
+FREE_MAPS = ("metadata",)
+
+
+class FixtureError(KeyError):
+    """No such event type or field; the message is a sentence."""
+
+    def __str__(self) -> str:
+        """Return the sentence as it is; a KeyError would quote it."""
+        return str(self.args[0])
 
 
 def event_types() -> list[str]:
@@ -22,25 +32,45 @@ def load(event_type: str, /, **changes: Any) -> dict[str, Any]:
     """Return a whole webhook message: `{business_id, type, timestamp, data}`.
 
     `timestamp` and `business_id` change the envelope, all other names fields of `data`
-    (`business_id` both, where `data` has one). Raises KeyError for an event type without a file
-    and for a name the object does not have, which is a typing mistake.
+    (`business_id` both, where `data` has one). Dotted names reach inside: `customer.email`,
+    `product_cart.0.quantity`, or from the envelope `data.metadata.datafast_visitor_id`; only
+    metadata takes keys that are not there yet. Raises FixtureError, a KeyError, for an event type
+    without a file and for a name the object does not have, which is a typing mistake.
     """
-    path = FOLDER / f"{event_type}.json"
     if event_type not in event_types():
-        raise KeyError(f"No fixture for {event_type!r}. There are: {', '.join(event_types())}.")
-    fixture = json.loads(path.read_text(encoding="utf-8"))
+        raise FixtureError(f"No fixture for {event_type!r}. There are: {', '.join(event_types())}.")
+    fixture = json.loads((FOLDER / f"{event_type}.json").read_text(encoding="utf-8"))
     base = json.loads((FOLDER / "bases" / f"{fixture['base']}.json").read_text(encoding="utf-8"))
-    data = base | fixture["data"]
-    envelope = {
-        "business_id": changes.get("business_id", BUSINESS_ID),
+    message: dict[str, Any] = {
+        "business_id": BUSINESS_ID,
         "type": fixture["type"],
-        "timestamp": changes.pop("timestamp", fixture["timestamp"]),
-        "data": data,
+        "timestamp": fixture["timestamp"],
+        "data": base | fixture["data"],
     }
-    if "business_id" not in data:
-        changes.pop("business_id", None)
-    unknown = sorted(changes.keys() - data.keys())
-    if unknown:
-        raise KeyError(f"{event_type} has no field {', '.join(unknown)}.")
-    data.update(changes)
-    return envelope
+    for name, value in changes.items():
+        if name in ("timestamp", "business_id"):
+            message[name] = value
+            if name not in message["data"]:
+                continue
+        _change(message["data"], name.removeprefix("data."), value, event_type)
+    return message
+
+
+def _change(data: dict[str, Any], path: str, value: Any, event_type: str) -> None:
+    """Replace what a dotted path leads to."""
+    *parents, last = path.split(".")
+    place: Any = data
+    for step in parents:
+        place = place[_known(place, step, path, event_type)]
+    key = last
+    if not (isinstance(place, dict) and parents and parents[-1] in FREE_MAPS):
+        key = _known(place, last, path, event_type)
+    place[key] = value
+
+
+def _known(place: Any, step: str, path: str, event_type: str) -> Any:
+    if isinstance(place, dict) and step in place:
+        return step
+    if isinstance(place, list) and step.isdecimal() and int(step) < len(place):
+        return int(step)
+    raise FixtureError(f"{event_type} has no field {path}.")

@@ -7,9 +7,10 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from kit.sandbox.books import CHECKOUT
 from kit.sandbox.money import display
 from kit.sandbox.store import Document, Store
-from kit.sandbox.till import CHECKOUT, Till
+from kit.sandbox.till import Till
 
 TEMPLATE = "sandbox/hosted.html"
 OUTCOMES = ("succeeded", "failed")

@@ -88,7 +88,7 @@ def _without(document: Document, fields: frozenset[str]) -> Document:
 
 
 def _matches(document: Document, query: Mapping[str, str]) -> bool:
-    for name in ("status", "currency", "brand_id"):
+    for name in ("status", "currency", "brand_id", "dispute_stage", "dispute_status"):
         if name in query and document.get(name) != query[name]:
             return False
     if "customer_id" in query and document["customer"]["customer_id"] != query["customer_id"]:
@@ -96,7 +96,7 @@ def _matches(document: Document, query: Mapping[str, str]) -> bool:
     if "product_id" in query and query["product_id"] not in _product_ids(document):
         return False
     if "subscription_id" in query:
-        ids = document.get("subscription_ids", [document.get("subscription_id")])
+        ids = document.get("subscription_ids") or [document.get("subscription_id")]
         if query["subscription_id"] not in ids:
             return False
     created_s = seconds(document["created_at"])

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Product:
     """One product; `price_minor` is in the currency's smallest unit and includes the tax.
 
-    `interval` is "Month" for a subscription and None for a one-time purchase.
+    `interval` is "Month" for a subscription and None for a one-time purchase. `trial_amount_minor`
+    is the price of a paid trial.
     """
 
     product_id: str
@@ -18,6 +19,7 @@ class Product:
     interval: str | None
     trial_period_days: int
     tax_percent: int
+    trial_amount_minor: int | None = None
 
 
 CATALOGUE = (
@@ -70,5 +72,26 @@ CATALOGUE = (
         interval="Month",
         trial_period_days=14,
         tax_percent=20,
+    ),
+    # Not in the demo's shop: subscriptions in the two other kinds of currency, for journeys.
+    Product(
+        product_id="pdt_kyoto",
+        name="Kyoto Walks",
+        description="A walk through Kyoto each month, drawn on one sheet.",
+        price_minor=1200,
+        currency="JPY",
+        interval="Month",
+        trial_period_days=7,
+        tax_percent=10,
+    ),
+    Product(
+        product_id="pdt_pearl",
+        name="Pearl Banks",
+        description="The old pearl banks of the Gulf, one each month.",
+        price_minor=2505,
+        currency="KWD",
+        interval="Month",
+        trial_period_days=7,
+        tax_percent=0,
     ),
 )

@@ -1,20 +1,18 @@
 """The cash desk: sessions become payments and subscriptions, and those become webhooks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from kit.sandbox.basket import Line, lines_of, one_time_cart, service_periods
+from kit.sandbox.books import CHECKOUT, CUSTOMER, SUBSCRIPTION, Books
 from kit.sandbox.checkouts import Order
-from kit.sandbox.delivery import Outbox
 from kit.sandbox.fixtures import load
-from kit.sandbox.money import SETTLEMENT_CURRENCY, settle
 from kit.sandbox.products import Product
 from kit.sandbox.refusals import ApiError
 from kit.sandbox.stamps import days_later, iso, month_later, new_id, seconds
-from kit.sandbox.store import Document, Store
+from kit.sandbox.store import Document
+from kit.sandbox.switches import Switches
 
-CHECKOUT, CUSTOMER = "checkout", "customer"
-PAYMENT, SUBSCRIPTION, REFUND = "payment", "subscription", "refund"
 SESSION_LIFETIME_S = 24 * 3600
 BILLING = {"country": "FR", "city": "Lyon", "state": None, "street": None, "zipcode": "69001"}
 # In a stored object these belong to one message, not to the object.
@@ -25,20 +23,13 @@ class Till:
     """Open sessions and take (invented) money for them."""
 
     def __init__(
-        self,
-        store: Store,
-        outbox: Outbox,
-        *,
-        products: Mapping[str, Product],
-        public_url: str,
-        clock: Callable[[], float],
+        self, books: Books, *, products: Mapping[str, Product], switches: Switches
     ) -> None:
-        """Keep objects in `store` and announce them through `outbox`."""
-        self._store = store
-        self._outbox = outbox
+        """Enter what is bought in `books`; `switches` say how a trial starts."""
+        self._books = books
+        self._store = books.store
         self._products = products
-        self._public_url = public_url.rstrip("/")
-        self._clock = clock
+        self._switches = switches
 
     def open(self, order: Order) -> Document:
         """Open a checkout session. Raises ApiError when the order's customer is unknown."""
@@ -47,68 +38,71 @@ class Till:
         session_id = new_id("cks")
         session: Document = {
             "session_id": session_id,
-            "created_at": iso(self._clock()),
-            "checkout_url": f"{self._public_url}/session/{session_id}",
+            "created_at": iso(self._books.clock()),
+            "checkout_url": f"{self._books.public_url}/session/{session_id}",
             "order": asdict(order),
             "customer_email": customer["email"] if customer else order.customer.get("email"),
             "customer_name": customer["name"] if customer else order.customer.get("name"),
             "payment_id": None,
             "payment_status": None,
+            "used": False,
         }
         self._store.put(CHECKOUT, session_id, session)
         return session
 
     def state(self, session: Document) -> str:
         """Return "open", "paid" or "expired"; sessions are single use and live for 24 hours."""
-        if session["payment_status"] == "succeeded":
+        if session["payment_status"] == "succeeded" or session.get("used"):
             return "paid"
-        age_s = self._clock() - seconds(session["created_at"])
+        age_s = self._books.clock() - seconds(session["created_at"])
         return "expired" if age_s > SESSION_LIFETIME_S else "open"
 
     def lines(self, session: Document) -> list[Line]:
         """Return the session's cart with prices and trials."""
-        return lines_of(session, self._products)
+        return lines_of(session, self._products, trial_amount_minor=self._switches.trial_amount)
 
     def pay(self, session: Document, *, email: str, name: str) -> dict[str, str]:
         """Take the payment and queue its webhooks; returns the query of the return URL.
 
         A first subscription charge sends `payment.succeeded`, `subscription.active`,
         `subscription.renewed` and `subscription.updated` with one timestamp (a real test-mode log
-        of January 2026); a free trial sends a payment of 0 and `subscription.active`.
+        of January 2026). A free trial sends `subscription.active`, and before it a payment of 0
+        or none: Dodo's pages say both, and a switch decides.
         """
-        now = self._clock()
+        now = self._books.clock()
+        lines = self.lines(session)
         with self._store.together():
             customer = self._buyer(session, email=email, name=name)
             subscriptions = self._subscribe(session, customer, now, status="active")
-            payment = self._charge(session, customer, subscriptions, now, status="succeeded")
-            for subscription in subscriptions:
-                self._announce_subscription(subscription, payment["payment_id"], now)
+            payment_id = None
+            session["used"] = True
+            free_trials = all(line.trial_period_days and not line.due_minor for line in lines)
+            if free_trials and not self._switches.trial_payment:
+                self._store.put(CHECKOUT, session["session_id"], session)
+            else:
+                payment = self._charge(session, customer, subscriptions, now, status="succeeded")
+                payment_id = payment["payment_id"]
+            recurring = [line for line in lines if line.product.interval]
+            for line, subscription in zip(recurring, subscriptions, strict=True):
+                types = ["subscription.active"]
+                if line.due_minor:
+                    types += ["subscription.renewed", "subscription.updated"]
+                self._books.announce_subscription(
+                    subscription, types, at=now, payment_id=payment_id
+                )
         answer = {"email": customer["email"]}
         if subscriptions:
             first = subscriptions[0]["subscription_id"]
             return {"subscription_id": first, "status": "active"} | answer
-        return {"payment_id": payment["payment_id"], "status": "succeeded"} | answer
+        return {"payment_id": payment_id or "", "status": "succeeded"} | answer
 
     def decline(self, session: Document, *, email: str, name: str) -> None:
         """Refuse the card: a failed payment and its webhook; the session stays open."""
-        now = self._clock()
+        now = self._books.clock()
         with self._store.together():
             customer = self._buyer(session, email=email, name=name)
             subscriptions = self._subscribe(session, customer, now, status="failed")
             self._charge(session, customer, subscriptions, now, status="failed")
-
-    def _announce_subscription(self, subscription: Document, payment_id: str, now: float) -> None:
-        key = subscription["subscription_id"]
-        nothing = {"payment_id": None, "past_due_ends_at": None}
-        types = ["subscription.active"]
-        if not subscription["trial_period_days"]:
-            types += ["subscription.renewed", "subscription.updated"]
-        for event_type in types:
-            renewed = event_type == "subscription.renewed"
-            extras = nothing | {"payment_id": payment_id} if renewed else nothing
-            self._outbox.post(
-                event_type, kind=SUBSCRIPTION, key=key, occurred_at=now, extras=extras
-            )
 
     def _customer(self, customer_id: str) -> Document:
         for customer in self._store.all(CUSTOMER):
@@ -160,6 +154,8 @@ class Till:
                 next_billing_date=iso(days_later(now, days) if days else month_later(now)),
                 payment_frequency_interval=line.product.interval,
                 trial_period_days=days,
+                trial_amount=line.trial_amount_minor if days else None,
+                on_demand=session["order"].get("on_demand") is not None,
                 has_payment_method=status == "active",
                 expires_at=iso(days_later(now, 3650)),
             )["data"]
@@ -177,23 +173,15 @@ class Till:
         *,
         status: str,
     ) -> Document:
-        """Store the payment, note it in the session, and queue its webhook."""
+        """Enter the payment and note it in the session."""
         lines = self.lines(session)
-        currency = lines[0].product.currency
-        total = sum(line.due_minor for line in lines)
-        tax = sum(line.tax_minor for line in lines)
-        payment_id = new_id("pay")
         ids = [subscription["subscription_id"] for subscription in subscriptions]
-        data = load(
-            f"payment.{status}",
-            payment_id=payment_id,
-            created_at=iso(now),
-            total_amount=total,
-            tax=tax,
-            currency=currency,
-            settlement_amount=settle(total, currency),
-            settlement_tax=settle(tax, currency),
-            settlement_currency=SETTLEMENT_CURRENCY,
+        payment = self._books.enter(
+            status,
+            at=now,
+            total_minor=sum(line.due_minor for line in lines),
+            tax_minor=sum(line.tax_minor for line in lines),
+            currency=lines[0].product.currency,
             customer=customer,
             billing=session["order"]["billing"] or BILLING,
             metadata=session["order"]["metadata"],
@@ -202,15 +190,10 @@ class Till:
             subscription_ids=ids,
             is_multi_subscription=len(ids) > 1,
             charge_type="new" if ids else None,
-            service_periods=service_periods(subscriptions) if status == "succeeded" else [],
+            service_periods=service_periods(lines, subscriptions) if status == "succeeded" else [],
             product_cart=one_time_cart(lines),
             payment_link=session["checkout_url"],
-            invoice_id=new_id("inv") if status == "succeeded" else None,
-            invoice_url=f"{self._public_url}/invoices/payments/{payment_id}",
-        )["data"]
-        payment = {key: data[key] for key in data if key != "payload_type"}
-        self._store.put(PAYMENT, payment_id, payment)
-        session["payment_id"], session["payment_status"] = payment_id, status
+        )
+        session["payment_id"], session["payment_status"] = payment["payment_id"], status
         self._store.put(CHECKOUT, session["session_id"], session)
-        self._outbox.post(f"payment.{status}", kind=PAYMENT, key=payment_id, occurred_at=now)
         return payment

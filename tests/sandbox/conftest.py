@@ -1,6 +1,7 @@
 """The stand-ins, in process or on a real socket, and a shop that receives their webhooks."""
 
 import contextlib
+import json
 import queue
 import socket
 import threading
@@ -8,8 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import anyio
+import dodopayments.types
 import httpx
+import pydantic
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -23,6 +28,7 @@ from kit.sandbox.dodo import create_dodo
 API_KEY = "test-api-key"
 WEBSITE_ID = "dfid_contourtest000000001"
 WEBHOOK_SECRET = "whsec_c2FuZGJveC10ZXN0LXNlY3JldC0wMDAx"
+METADATA = {"datafast_visitor_id": "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11", "order_ref": "o-1"}
 HOSTED = (
     "{{ state }}|{{ total }}|{{ tax }}|{{ currency }}|{{ trial_days }}|{{ recurring }}"
     "|{{ cancel_url }}|{{ return_url }}|{{ failed }}|{{ session_id }}"
@@ -62,6 +68,76 @@ class Shop:
         status = self.answers.pop(0) if self.answers else 200
         self.messages.put((dict(request.headers), body))
         return PlainTextResponse("received", status_code=status)
+
+
+def model_of(event_type: str) -> type[pydantic.BaseModel]:
+    """Return the SDK's model of an event type."""
+    words = event_type.replace(".", "_").split("_")
+    name = "".join(word.capitalize() for word in words) + "WebhookEvent"
+    model: type[pydantic.BaseModel] = getattr(dodopayments.types, name)
+    return model
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """A stand-in with a shop behind it: buy, pull levers, and read what the shop is sent."""
+
+    dodo: httpx.AsyncClient
+    shop: Shop
+
+    async def buy(self, *product_ids: str, outcome: str = "succeeded", **fields: Any) -> Any:
+        """Pay for products; returns the payment, or the newest subscription without one."""
+        cart = [{"product_id": product_id, "quantity": 1} for product_id in product_ids]
+        request = {"product_cart": cart, "metadata": METADATA} | fields
+        opened = await self.dodo.post("/checkouts", json=request)
+        path = urlsplit(opened.raise_for_status().json()["checkout_url"]).path
+        form = {"email": "ada@example.com", "name": "Ada Example", "outcome": outcome}
+        await self.dodo.post(path, data=form)
+        return (await self.held("payments") or await self.held("subscriptions"))[-1]
+
+    async def subscribe(self, product_id: str = "pdt_club", **fields: Any) -> Any:
+        """Subscribe, take in what that sends, and return the subscription."""
+        await self.buy(product_id, **fields)
+        subscription = (await self.held("subscriptions"))[-1]
+        await self.sent(2 if subscription["trial_period_days"] else 4)
+        return subscription
+
+    async def held(self, page: str) -> list[Any]:
+        """Return the documents of a `/_sandbox` page."""
+        found: list[Any] = (await self.dodo.get(f"/_sandbox/{page}")).json()
+        return found
+
+    async def pull(self, path: str, **options: Any) -> Any:
+        """Pull a lever and return its answer; it must not refuse."""
+        response = await self.dodo.post(f"/_sandbox/{path}", json=options)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    async def refused(self, path: str, **options: Any) -> int:
+        """Pull a lever that refuses with a sentence; returns the status."""
+        response = await self.dodo.post(f"/_sandbox/{path}", json=options)
+        assert response.json()["message"]
+        return response.status_code
+
+    async def sent(self, count: int, *, strict: bool = True) -> dict[str, Any]:
+        """Wait for `count` messages, read each strictly, and return their data by type."""
+        messages = [await self.message() for _ in range(count)]
+        if strict:
+            for message in messages:
+                model_of(message["type"]).model_validate_json(json.dumps(message), strict=True)
+        return {message["type"]: message["data"] for message in messages}
+
+    async def message(self) -> Any:
+        """Wait for one message."""
+        _, body = await anyio.to_thread.run_sync(self.shop.next)
+        return json.loads(body)
+
+
+@pytest.fixture
+async def life(dodo_options: dict[str, Any], shop: Shop) -> AsyncIterator[Life]:
+    """Talk to a stand-in in process that delivers to a shop on a socket."""
+    async with _client(create_dodo(**dodo_options | {"webhook_url": shop.url})) as client:
+        yield Life(client, shop)
 
 
 @pytest.fixture

@@ -147,6 +147,8 @@ async def test_products_and_refunds_are_listed(sdk: AsyncDodoPayments) -> None:
         "pdt_gulf": 8750,
         "pdt_club": 900,
         "pdt_studio": 2400,
+        "pdt_kyoto": 1200,
+        "pdt_pearl": 2505,
     }
     assert refunds.items == []
 
