@@ -11,6 +11,7 @@ import pytest
 
 from kit.cli import COMMANDS
 from kit.hops import REASONS
+from kit.ledger.drift import EVENT_TYPES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -74,6 +75,34 @@ def test_troubleshooting_names_reasons_that_exist() -> None:
 
     assert [code for code in codes if code not in REASONS] == []
     assert [code for code in codes if REASONS[code].tone == "ok"] == []
+
+
+def test_the_tables_of_events_hold_every_reason_that_is_skipped_for() -> None:
+    """Which event becomes what: the README's codes are those that the code gives."""
+    text = section("How it works")
+    told = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text[text.index("### Which event") :]))
+    sources = ("kit/helpers/dodo_datafast.py", "kit/ledger/mapping.py")
+    given = {
+        code
+        for source in sources
+        for call in re.findall(r"Skip\((.*?)\)", (ROOT / source).read_text(), re.DOTALL)
+        for code in re.findall(r'"([a-z_]+)"', call)
+        if code in REASONS
+    }
+
+    assert given - told - {"original_unknown"} == set()
+
+
+def test_each_event_type_in_the_readme_is_one_that_dodo_sends() -> None:
+    """The left column names real types."""
+    text = section("How it works")
+    rows = re.findall(
+        r"^\| (`[a-z_.`, ]+`) \|", text[text.index("### Which event") :], re.MULTILINE
+    )
+    types = {name for row in rows for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
+
+    assert types
+    assert types - EVENT_TYPES == set()
 
 
 def test_the_lines_that_the_demo_prints_are_those_of_the_readme() -> None:

@@ -12,6 +12,8 @@ from kit.errors import KitError
 COMMANDS = {
     "demo": "Show the whole journey on a sandbox: no account, no key.",
     "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
+    "transform": "Print a script for Dodo's dashboard, for shops without a server.",
+    "replay": "Let parked reports go, or report a sale again with its late visitor.",
     "test": "Run this clone's own tests, in a real browser too.",
 }
 
