@@ -29,6 +29,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's fast protocol, with the limit on headers that it lacks: 16 kB within 10 s."""
 
     _header_bytes = 0
+    _unread_bytes = 0
+    _in_headers = False
     _header_timer: asyncio.TimerHandle | None = None
     _too_large = False
 
@@ -40,7 +42,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Give the client its time to send the next headers."""
         super().on_message_begin()
-        self._header_bytes = 0
+        self._header_bytes = self._unread_bytes = 0
+        self._in_headers = True
         self._expect_headers()
 
     def on_url(self, url: bytes) -> None:
@@ -55,6 +58,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Stop the clock: the body has limits of its own."""
+        self._in_headers = False
         self._stop_timer()
         super().on_headers_complete()
 
@@ -76,14 +80,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless one header alone has grown past the limit."""
+        self._unread_bytes += len(data)
         super().data_received(data)
-        if self._header_timer is not None:
-            self._header_bytes += len(data)
-            if self._header_bytes > 2 * MAX_HEADER_BYTES and not self.transport.is_closing():
-                self._too_large = True
-                self.send_400_response("")
+        if self.transport.is_closing():
+            return
+        if self._in_headers and self._unread_bytes > MAX_HEADER_BYTES:
+            self._too_large = True
+            self.send_400_response("")
+        elif self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
+            # Blank lines, or the rest of a body that nobody reads: uvicorn has just cancelled its
+            # own timer, and no message begins that would start ours.
+            self._expect_headers()
 
     def _count(self, length: int) -> None:
+        self._unread_bytes = 0
         self._header_bytes += length
         if self._header_bytes > MAX_HEADER_BYTES:
             self._too_large = True
@@ -107,7 +117,11 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            # It would end the event loop from inside a task, with the other servers half open.
+            raise KitError("the server could not start; its log says why") from None
         self.up.set()
 
     @contextlib.contextmanager
@@ -140,6 +154,11 @@ def bind(host: str, port: int, *, or_any: bool = False) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        # At once: until somebody listens, another process may bind the same port.
+        bound.listen()
+    except OverflowError:
+        bound.close()
+        raise KitError(f"{port} is no port: choose one from 0 to 65535 with --port.") from None
     except OSError as problem:
         bound.close()
         if or_any and problem.errno in (errno.EADDRINUSE, errno.EACCES):
@@ -182,8 +201,6 @@ async def serve(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> 
             stop()
             results = await asyncio.gather(*tasks, return_exceptions=True)
     for result in results:
-        if isinstance(result, SystemExit):
-            raise KitError("the server could not start; its log says why")
         if isinstance(result, BaseException):
             raise result
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
@@ -54,7 +54,7 @@ class Settings:
     base_url: str
     checkout_hosts: tuple[str, ...]
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
-    database_url: str
+    database_url: str = field(repr=False)  # it may hold a password
     secret_keys: tuple[Secret, ...]
     """Newest first."""
     inspector_token: Secret | None
@@ -93,17 +93,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         "DODO_PAYMENTS_ENVIRONMENT", ("test_mode", "live_mode"), default="test_mode"
     )
     settings = Settings(
-        dodo_api_key=Secret(source.required("DODO_PAYMENTS_API_KEY", "a Dodo API key")),
+        dodo_api_key=source.key("DODO_PAYMENTS_API_KEY", "a Dodo API key"),
         dodo_webhook_keys=source.webhook_keys("DODO_PAYMENTS_WEBHOOK_KEY"),
         dodo_environment=cast("Literal['test_mode', 'live_mode']", environment),
         dodo_base_url=source.url("DODO_PAYMENTS_BASE_URL", default=None),
-        datafast_api_key=Secret(source.required("DATAFAST_API_KEY", "a DataFast API key")),
+        datafast_api_key=source.key("DATAFAST_API_KEY", "a DataFast API key"),
         datafast_website_id=source.optional("DATAFAST_WEBSITE_ID"),
         datafast_domain=source.domain("DATAFAST_DOMAIN"),
         datafast_base_url=source.url("DATAFAST_BASE_URL", default=DATAFAST_URL) or DATAFAST_URL,
         datafast_api_website_id=source.optional("DATAFAST_API_WEBSITE_ID"),
-        base_url=source.url("KIT_BASE_URL", default="http://127.0.0.1:8000") or "",
-        checkout_hosts=source.words("KIT_CHECKOUT_HOSTS") or ("https://*.dodopayments.com",),
+        base_url=source.origin("KIT_BASE_URL", default="http://127.0.0.1:8000"),
+        checkout_hosts=source.hosts("KIT_CHECKOUT_HOSTS") or ("https://*.dodopayments.com",),
         trusted_proxies=source.networks("KIT_TRUSTED_PROXIES"),
         database_url=source.optional("KIT_DATABASE_URL") or "sqlite:///kit.db",
         secret_keys=source.secret_keys("KIT_SECRET_KEY"),
@@ -140,11 +140,14 @@ class _Source:
     def optional(self, name: str) -> str | None:
         return self._environ.get(name, "").strip() or None
 
-    def required(self, name: str, what: str) -> str:
+    def key(self, name: str, what: str) -> Secret:
         value = self.optional(name)
         if value is None:
             self.problems.append(f"{name} is not set: it must be {what}")
-        return value or ""
+        # It becomes a header; what a copy from a web page leaves in it could not be sent.
+        elif not re.fullmatch(r"[!-~]+", value):
+            self.problems.append(f"{name} must be {what}: ASCII without spaces")
+        return Secret(value or "")
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(part for part in re.split(r"[\s,]+", self.optional(name) or "") if part)
@@ -174,12 +177,37 @@ class _Source:
             host, _port = parts.hostname or "", parts.port
         except ValueError:
             parts, host = urlsplit(""), ""
-        bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+        # urlsplit drops some characters and keeps others that no URL may hold.
+        bare = re.fullmatch(r"[!-~]+", value) is not None and not set(value) & set("?#@\\\"'<>;,")
         loopback = parts.scheme == "http" and _LOOPBACK.fullmatch(host) is not None
         valid = bool(host) and bare and (parts.scheme == "https" or loopback)
+        url = parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
         return self._checked(
-            name, value.rstrip("/"), valid, "an https URL (http on localhost only)", default or ""
+            name, url, valid, "an https URL (http on localhost only)", default or ""
         )
+
+    def origin(self, name: str, default: str) -> str:
+        """Read a URL without a path, as browsers write it in `Origin`."""
+        url = self.url(name, default) or default
+        parts = urlsplit(url)
+        scheme_port = {"https": ":443", "http": ":80"}[parts.scheme]
+        origin = f"{parts.scheme}://{parts.netloc.removesuffix(scheme_port)}"
+        return self._checked(name, origin, not parts.path, "a URL without a path", default)
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """Read the hosts a buyer may be sent to, as they stand in the page's policy."""
+        words = self.words(name)
+        for word in words:
+            scheme, _, place = word.rpartition("://")
+            host = re.fullmatch(r"((?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::[0-9]{1,5})?", place)
+            loopback = host is not None and _LOOPBACK.fullmatch(host[1]) is not None
+            if host is None or not (scheme in ("", "https") or (scheme == "http" and loopback)):
+                self.problems.append(
+                    f"{name} must be hosts such as https://*.dodopayments.com "
+                    "(http on localhost only)"
+                )
+                break
+        return words
 
     def domain(self, name: str) -> str | None:
         value = self.optional(name)

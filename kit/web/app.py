@@ -162,7 +162,15 @@ def create_app(
             Route("/webhooks/dodo", receiver),
             Route("/healthz", health.live),
             Route("/readyz", health.ready),
-            Mount("/", app=_guarded(settings, pages, routes)),
+            Mount(
+                "/",
+                app=SecurityHeaders(
+                    # Around the whole app, since Starlette answers a 500 outside its middleware.
+                    _guarded(settings, pages, routes),
+                    form_targets=settings.checkout_hosts,
+                    secure=settings.secure,
+                ),
+            ),
         ],
         lifespan=lifespan,
     )
@@ -170,6 +178,7 @@ def create_app(
 
 def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starlette:
     host = urlsplit(settings.base_url).hostname or ""
+    host = f"[{host}]" if ":" in host else host
 
     async def refused(request: Request, problem: Exception) -> Response:
         status = problem.status_code if isinstance(problem, HTTPException) else 500
@@ -192,9 +201,6 @@ def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starl
     return Starlette(
         routes=routes,
         middleware=[
-            Middleware(
-                SecurityHeaders, form_targets=settings.checkout_hosts, secure=settings.secure
-            ),
             Middleware(
                 TrustedHostMiddleware,
                 allowed_hosts=[host, "localhost", "*.localhost", "127.0.0.1"],

@@ -9,6 +9,7 @@ script, else an empty one: analytics never breaks a page.
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ from kit.web.guard import Networks, client_address
 SCRIPTS = ("script.js", "script.cookieless.js", "script.hash.js")
 SCRIPT_FRESH_S = 300.0
 SCRIPT_DEADLINE_S = 4.0
+SCRIPT_RETRY_S = 10.0  # or every page would wait while DataFast is down, one after the other
 EVENT_DEADLINE_S = 8.0
 BODY_DEADLINE_S = 5.0
 MAX_EVENT_BYTES = 64 * 1024
@@ -71,6 +73,7 @@ class Proxy:
         self._ledger = ledger
         self._clock = clock
         self._scripts: dict[str, _Script] = {}
+        self._failed_at: dict[str, float] = {}
         self._fetching: dict[str, asyncio.Lock] = {name: asyncio.Lock() for name in SCRIPTS}
 
     async def script(self, request: Request) -> Response:
@@ -95,6 +98,9 @@ class Proxy:
         held = self._scripts.get(name)
         if held is not None and self._clock() - held.fetched_at < SCRIPT_FRESH_S:
             return held
+        if 0 <= self._clock() - self._failed_at.get(name, -math.inf) < SCRIPT_RETRY_S:
+            return held
+        self._failed_at[name] = self._clock()
         headers = {"If-None-Match": held.etag} if held is not None and held.etag else {}
         outgoing = Outgoing("GET", f"{self._upstream}/js/{name}", headers, b"")
         try:
@@ -112,6 +118,7 @@ class Proxy:
             _log.warning("script not fetched: DataFast answered %s", reply.status)
             return held
         self._scripts[name] = held
+        del self._failed_at[name]
         return held
 
     async def event(self, request: Request) -> Response:
@@ -145,8 +152,9 @@ class Proxy:
         )
 
     def _headers(self, request: Request) -> dict[str, str]:
-        given = request.headers
-        headers = {
+        # A byte beyond ASCII is legal here, and the client library refuses to send it.
+        given = {name: value for name, value in request.headers.items() if value.isascii()}
+        headers: dict[str, str] = {
             name: given[name]
             for name in ("user-agent", "content-type", "accept-language")
             if name in given

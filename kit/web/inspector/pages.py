@@ -66,6 +66,7 @@ class Inspector:
             return JSONResponse(problem, 401, {"WWW-Authenticate": "Bearer"})
         try:
             found, counts, lane = await self._load(_before_ms(request))
+            refused = await self.ledger.read(journeys.refused_webhooks)
         except LedgerUnavailable as unavailable:
             return JSONResponse({"ok": False, "error": str(unavailable)}, 503)
         shown = found[:PAGE_SIZE]
@@ -74,6 +75,7 @@ class Inspector:
             "journeys": [self._as_json(journey) for journey in shown],
             "totals": counts,
             "lane": lane,
+            "refused_webhooks": [dict(row) for row in refused],
             "next_before_ms": shown[-1].started_at_ms if len(found) > PAGE_SIZE else None,
         }
         return JSONResponse(body, headers={"Cache-Control": "private, no-store"})

@@ -74,16 +74,19 @@ class Checkout:
     async def _order(self, request: Request, product: Product, attempt: str) -> Response:
         proposed = new_order_ref()
         visitor = visitor_from_cookies(request.headers.get("cookie"))
-        order = await self.ledger.write(
-            lambda connection: checkouts.begin_checkout(
-                connection,
-                attempt=attempt,
-                order_ref=proposed,
-                product=product.slug,
-                visitor=visitor,
-                now_ms=self.ledger.now_ms(),
+        try:
+            order = await self.ledger.write(
+                lambda connection: checkouts.begin_checkout(
+                    connection,
+                    attempt=attempt,
+                    order_ref=proposed,
+                    product=product.slug,
+                    visitor=visitor,
+                    now_ms=self.ledger.now_ms(),
+                )
             )
-        )
+        except ValueError:  # one form, used for far too many orders
+            return self._outdated(request, product)
         order_ref = str(order["order_ref"])
         if order_ref == proposed:
             metadata = checkout_metadata(visitor, order_ref=order_ref)
@@ -113,6 +116,8 @@ class Checkout:
             return None
         url = session.checkout_url
         if url is None:
+            _log.error("checkout without an address", extra={"order_ref": order_ref})
+            await self.ledger.write(lambda c: checkouts.fail_opening(c, order_ref))
             return None
         await self.ledger.write(
             lambda connection: checkouts.finish_opening(

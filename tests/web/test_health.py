@@ -1,0 +1,72 @@
+"""`/healthz` and `/readyz`."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from kit.ledger import Ledger
+from kit.web.health import FRESH_S, Health
+from tests.web.conftest import Clock, Shop
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_shop_that_runs_is_live_and_ready(shop: Shop) -> None:
+    """Both for whoever asks, whatever host they name."""
+    live = await shop.http.get("/healthz", headers={"host": "10.0.0.3"})
+    ready = await shop.http.get("/readyz", headers={"host": "10.0.0.3"})
+
+    assert (live.status_code, live.json()) == (200, {"status": "live"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+    assert [row["name"] for row in await shop.rows("meta")] == ["schema_version", "heartbeat_ms"]
+
+
+async def test_a_locked_ledger_is_not_ready_and_recovers(shop: Shop) -> None:
+    """Ready is what commits: the load balancer looks elsewhere until it does."""
+    with sqlite3.connect(shop.file, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        refused = await shop.http.get("/readyz")
+        live = await shop.http.get("/healthz")
+        other.execute("ROLLBACK")
+    other.close()
+    again = await shop.http.get("/readyz")
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.json() == {"status": "not ready", "problem": "the ledger takes no writes"}
+    assert (live.status_code, again.status_code) == (200, 200)
+
+
+async def test_a_closed_ledger_is_not_ready(shop: Shop) -> None:
+    """Without a writer no promise can be kept."""
+    await asyncio.to_thread(shop.ledger.close)
+
+    assert (await shop.http.get("/readyz")).status_code == 503
+
+
+async def test_a_stopped_forwarder_is_not_ready(shop: Shop, clock: Clock) -> None:
+    """Webhooks would be taken and never sent on."""
+    health = Health(shop.ledger, lambda: False, clock)
+    answer = await health.ready(None)  # type: ignore[arg-type]  # it looks at no request
+
+    assert answer.status_code == 503
+    assert b"the forwarder has stopped" in answer.body
+
+
+async def test_asking_often_commits_once_a_second(shop: Shop, clock: Clock) -> None:
+    """Anybody may ask; it must not load the disk."""
+
+    async def heartbeat(ledger: Ledger) -> int:
+        [row] = [row for row in await shop.rows("meta") if row["name"] == "heartbeat_ms"]
+        return int(row["value"])
+
+    await shop.http.get("/readyz")
+    first = await heartbeat(shop.ledger)
+    clock.now += FRESH_S / 2
+    await asyncio.gather(*(shop.http.get("/readyz") for _ in range(20)))
+    soon = await heartbeat(shop.ledger)
+    clock.now += FRESH_S
+    await shop.http.get("/readyz")
+
+    assert soon == first
+    assert await heartbeat(shop.ledger) == int(clock.now * 1000)
