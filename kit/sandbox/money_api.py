@@ -177,9 +177,8 @@ class MoneyApi:
     def _new_card(self, request: Request, body: bytes) -> Response:
         """Take the new card at once: there is no page to type one into."""
         subscription, wanted = self._subscription(request), _object(body)
-        method = wanted.get("payment_method")
-        if not isinstance(method, dict) or method.get("type") not in ("new", "existing"):
-            raise ApiError(422, "payment_method.type must be new or existing.")
+        if wanted.get("type") not in ("new", "existing"):
+            raise ApiError(422, "type must be new or existing.")
         terms = Terms(at=self._books.clock())
         payment = self._billing.update_payment_method(subscription, terms, due_charge=True)
         return JSONResponse(NO_LINK | {"payment_id": payment["payment_id"]})
