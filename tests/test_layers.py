@@ -36,12 +36,16 @@ MAY_IMPORT = {
     "datafast": {"errors", "helpers", "transport"},
     "ledger": FOUNDATION,
     "outcomes": FOUNDATION | {"ledger"},  # what the forwarder decides, without its calls
-    "forwarder": FOUNDATION | SERVICES | {"outcomes"},
+    "lookups": FOUNDATION | SERVICES | {"outcomes"},  # what the forwarder asks Dodo
+    "forwarder": FOUNDATION | SERVICES | {"outcomes", "lookups"},
+    "transformations": {"helpers", "errors"},
     "actions": FOUNDATION | SERVICES | {"outcomes"},
     "reconcile": FOUNDATION | SERVICES,
     "doctor": FOUNDATION | SERVICES | {"settings", "resources", "lab"},
     "copyin": FOUNDATION,
-    "web": FOUNDATION | SERVICES | {"forwarder", "actions", "reconcile", "resources", "transport"},
+    "web": FOUNDATION
+    | SERVICES
+    | {"forwarder", "lookups", "actions", "reconcile", "resources", "transport"},
     "web.app": EVERYTHING - {"cli", "server", "sandbox"},
     "pytest_plugin": {"sandbox", "lab", "hops", "errors"},
     "server": EVERYTHING,

@@ -76,6 +76,8 @@ def test_every_setting_is_read_from_its_own_variable() -> None:
         KIT_INSPECTOR_TOKEN="token-of-thirty-two-characters-xx",
         KIT_REVENUE_BASIS="settlement",
         KIT_BRANDS="brnd_1,brnd_2",
+        KIT_DISPUTES="ignore",
+        KIT_HOLD_S="0",
         KIT_SEND_CUSTOMER="yes",
         KIT_SEND_TEST="1",
         KIT_WEBHOOK_TOLERANCE_S="108000",
@@ -114,6 +116,8 @@ def test_every_setting_is_read_from_its_own_variable() -> None:
         "inspector_token": "token-of-thirty-two-characters-xx",
         "revenue_basis": "settlement",
         "brands": frozenset({"brnd_1", "brnd_2"}),
+        "disputes": "ignore",
+        "hold_s": 0,
         "send_customer": True,
         "send_test": True,
         "webhook_tolerance_s": 108_000,
@@ -222,6 +226,8 @@ BAD = {
     "KIT_SECRET_KEY": ["short", "k" * 31, "fixture-key-of-thirty-two-characters,short"],
     "KIT_INSPECTOR_TOKEN": ["t" * 31, "short"],
     "KIT_REVENUE_BASIS": ["brutto"],
+    "KIT_DISPUTES": ["undo"],
+    "KIT_HOLD_S": ["-1", "86401", "10s"],
     "KIT_SEND_CUSTOMER": ["2", "ja"],
     "KIT_SEND_TEST": ["-"],
     "KIT_WEBHOOK_TOLERANCE_S": ["299", "108001", "-300", "3e2", "300.0", "1" * 5000, "٣٠٠"],
@@ -331,8 +337,10 @@ def test_a_switch_takes_the_usual_words(word: str) -> None:
     )
 
 
-# Sixteen and more characters, so that none occurs in a sentence by chance.
-planted = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=16, max_size=60)
+# Sixteen and more characters and a mark of their own, so that none occurs in a sentence by chance.
+planted = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=16, max_size=60
+).map(lambda text: f"{text}¤")
 
 
 @given(values=st.dictionaries(st.sampled_from(sorted([*BAD, *SECRETS])), planted))

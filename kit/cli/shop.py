@@ -24,7 +24,8 @@ _ANY_NUMBER = Limit(burst=100_000, per_minute=100_000)
 def environment() -> dict[str, str]:
     """Return the environment, over what a `.env` file in the working directory says."""
     written = {name: value for name, value in dotenv_values(Path(".env")).items() if value}
-    return written | dict(os.environ)
+    # An empty variable counts as unset, here as everywhere.
+    return written | {name: value for name, value in os.environ.items() if value}
 
 
 def open_dodo(settings: Settings) -> DodoClient:

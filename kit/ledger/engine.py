@@ -113,14 +113,21 @@ def _writing_engine(path: Path) -> Engine:
 def _reading_engine(path: Path) -> Engine:
     # Read-only connections cannot checkpoint, which keeps clear of SQLite's WAL-reset race
     # (sqlite.org/wal.html, fixed in 3.51.3).
-    return create_engine(
+    engine = create_engine(
         URL.create(
             "sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}
         ),
         poolclass=QueuePool,
         pool_size=4,
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "isolation_level": None},
     )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # All that one page shows is read as it was at one moment.
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
 
 
 def _check(engine: Engine, path: Path) -> None:

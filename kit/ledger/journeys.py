@@ -13,6 +13,11 @@ from kit.ledger.schema import checkouts, deliveries, events, payments, refusals,
 
 _MONEY_EVENTS = ("payment.succeeded", "refund.succeeded", "dispute.lost", "dispute.accepted")
 _EVENTS_A_PAYMENT = 4  # a first subscription charge fires four messages
+SAME_MOMENT = 64
+"""How many journeys may begin in one millisecond without a page losing any."""
+
+Head = tuple[int, str, str]
+"""When a journey began, what it is told from (order, payment, message, visit), and that's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +53,25 @@ class _Parts:
 
 
 def recent_journeys(
-    connection: Connection, *, before_ms: int | None, limit: int
-) -> tuple[Journey, ...]:
-    """Return the newest journeys that began before a moment: orders, lone payments, lone visits."""
+    connection: Connection, *, before: Head | None, limit: int
+) -> tuple[tuple[Journey, ...], Head | None]:
+    """
+    Return the newest journeys and where the next page begins, if there is one.
+
+    Orders, payments without one, and visits without either. `before` is the last head of the page
+    before, so that journeys of one millisecond are neither skipped nor shown twice.
+    """
+    until_ms = before[0] if before is not None else None
+    wanted = limit + 1 + SAME_MOMENT
     heads = [
-        *_order_heads(connection, before_ms, limit),
-        *_payment_heads(connection, before_ms, limit),
-        *_visit_heads(connection, before_ms, limit),
+        head
+        for find in (_order_heads, _payment_heads, _visit_heads)
+        for head in find(connection, until_ms, wanted)
+        if before is None or head < before
     ]
     heads.sort(reverse=True)
-    return _journeys(connection, heads[:limit])
+    shown = heads[:limit]
+    return _journeys(connection, shown), shown[-1] if len(heads) > limit else None
 
 
 def order_journey(connection: Connection, order_ref: str) -> Journey | None:
@@ -98,23 +112,20 @@ def _count(connection: Connection, column: Column[Any], *where: Any) -> int:
     return int(connection.scalar(select(func.count(column)).where(*where)) or 0)
 
 
-_Head = tuple[int, str, str]
-
-
-def _order_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[_Head]:
+def _order_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[Head]:
     query = select(checkouts.c.created_at_ms, checkouts.c.order_ref)
     if before_ms is not None:
-        query = query.where(checkouts.c.created_at_ms < before_ms)
+        query = query.where(checkouts.c.created_at_ms <= before_ms)
     rows = connection.execute(query.order_by(checkouts.c.created_at_ms.desc()).limit(limit))
     return [(at_ms, "order", ref) for at_ms, ref in rows]
 
 
-def _payment_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[_Head]:
+def _payment_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[Head]:
     query = select(events.c.received_at_ms, events.c.payment_id, events.c.webhook_id).where(
         events.c.order_ref.is_(None)
     )
     if before_ms is not None:
-        query = query.where(events.c.received_at_ms < before_ms)
+        query = query.where(events.c.received_at_ms <= before_ms)
     rows = connection.execute(
         query.order_by(events.c.received_at_ms.desc()).limit(limit * _EVENTS_A_PAYMENT)
     )
@@ -124,19 +135,19 @@ def _payment_heads(connection: Connection, before_ms: int | None, limit: int) ->
     return [(at_ms, kind, key) for (kind, key), at_ms in first.items()]
 
 
-def _visit_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[_Head]:
+def _visit_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[Head]:
     query = (
         select(visits.c.first_seen_at_ms, visits.c.visitor_id)
         .outerjoin(checkouts, checkouts.c.visitor_id == visits.c.visitor_id)
         .where(checkouts.c.order_ref.is_(None))
     )
     if before_ms is not None:
-        query = query.where(visits.c.first_seen_at_ms < before_ms)
+        query = query.where(visits.c.first_seen_at_ms <= before_ms)
     rows = connection.execute(query.order_by(visits.c.first_seen_at_ms.desc()).limit(limit))
     return [(at_ms, "visit", visitor_id) for at_ms, visitor_id in rows]
 
 
-def _journeys(connection: Connection, heads: Sequence[_Head]) -> tuple[Journey, ...]:
+def _journeys(connection: Connection, heads: Sequence[Head]) -> tuple[Journey, ...]:
     named: dict[str, list[str]] = defaultdict(list)
     for _, kind, key in heads:
         named[kind].append(key)

@@ -13,6 +13,8 @@ from kit.helpers.dodo_datafast import (
     Payment,
     Signed,
     Skip,
+    UnknownCurrency,
+    exponent,
     payment_for,
     read_event,
     reversal_minor,
@@ -22,7 +24,7 @@ from kit.ledger.checkouts import checkout_of_payment, find_checkout, record_paym
 from kit.ledger.deliveries import NewDelivery, create_delivery, find_delivery
 from kit.ledger.drift import note_drift
 from kit.ledger.events import settle_event, stored_events
-from kit.ledger.facts import Facts, read_facts
+from kit.ledger.facts import Facts, identifier, read_facts
 from kit.ledger.rows import Row
 from kit.ledger.stamps import milliseconds, moment_of
 
@@ -33,6 +35,8 @@ _FOR_A_PERSON = frozenset(
     {
         "amount_invalid",
         "dispute_amount_unclear",
+        "dispute_won_after_reversal",
+        "original_unknown",
         "refund_amount_missing",
         "refund_exceeds_sale",
         "reversal_currency_differs",
@@ -101,9 +105,10 @@ def _settled(connection: Connection, row: Row, policy: Policy, now_ms: int) -> d
     if outcome.needs is not None and facts.payment_id is not None and not row["looked_up"]:
         waiting = {"state": "waiting", "reason": "awaiting_payment", "due_at_ms": now_ms}
         return described | waiting
-    if event.type == "payment.succeeded" and facts.payment_id is not None:
-        sales.drop_dependents(connection, facts.payment_id)
     state = "parked" if outcome.reason in _FOR_A_PERSON else "skipped"
+    if event.type == "payment.succeeded" and facts.payment_id is not None and state == "skipped":
+        if find_delivery(connection, facts.payment_id) is None:
+            sales.drop_dependents(connection, facts.payment_id)
     return described | {"state": state, "reason": outcome.reason}
 
 
@@ -114,8 +119,8 @@ def _checkout(connection: Connection, facts: Facts) -> Row | None:
     )
     if found is not None:
         return found
-    known: list[Row | None] = [sales.find_payment(connection, facts.payment_id)]
-    known += [sales.find_subscription(connection, name) for name in facts.subscription_ids]
+    known: list[Row | None] = []
+    known += sales.related(connection, facts.payment_id, facts.subscription_ids)
     known.append(sales.abandoned_payment(connection, facts.payment_id))
     refs = [row["order_ref"] for row in known if row is not None and row["order_ref"]]
     return find_checkout(connection, refs[0]) if refs else None
@@ -143,7 +148,7 @@ def _outcome(
     connection: Connection, message: _Message, policy: Policy, now_ms: int
 ) -> Payment | Skip:
     event, facts = message.event, message.facts
-    if policy.brands and facts.brand_id is not None and facts.brand_id not in policy.brands:
+    if policy.brands and _is_other_brand(connection, facts, policy):
         return Skip("other_brand")
     if event.type.startswith("dispute.") and not policy.reverse_disputes:
         return Skip("disputes_ignored")
@@ -153,6 +158,8 @@ def _outcome(
     reversal = event.type in _REVERSALS
     if reversal and facts.payment_id and sales.is_sale_skipped(connection, facts.payment_id):
         return Skip("original_not_counted")
+    if known.original is not None and not _is_currency(known.original.currency):
+        return Skip("unknown_currency")
     payment = payment_for(
         _completed(connection, event, facts),
         known,
@@ -166,10 +173,25 @@ def _outcome(
     return payment
 
 
+def _is_other_brand(connection: Connection, facts: Facts, policy: Policy) -> bool:
+    """Tell by the message, or by its payment: a dispute names no brand."""
+    payment = sales.find_payment(connection, facts.payment_id)
+    brand_id = facts.brand_id or (payment["brand_id"] if payment is not None else None)
+    return brand_id is not None and brand_id not in policy.brands
+
+
+def _is_currency(code: str) -> bool:
+    try:
+        exponent(code)
+    except UnknownCurrency:
+        return False
+    return True
+
+
 def _won(connection: Connection, event: Event) -> Skip:
     """A dispute that was lost and then won: whether money came back, a person must find out."""
-    dispute_id = event.data.get("dispute_id")
-    there = find_delivery(connection, dispute_id) if isinstance(dispute_id, str) else None
+    dispute_id = identifier(event.data.get("dispute_id"))
+    there = find_delivery(connection, dispute_id) if dispute_id is not None else None
     return Skip("event_not_money" if there is None else "dispute_won_after_reversal")
 
 
@@ -204,11 +226,9 @@ def _known(connection: Connection, message: _Message) -> Known:
         renewal = sales.is_charged_before(
             connection, facts.subscription_ids, created_at_ms=moment_ms, payment_id=None
         )
-    besides = event.data.get("refund_id") or event.data.get("dispute_id")
+    besides = identifier(event.data.get("refund_id") or event.data.get("dispute_id"))
     original = (
-        sales.original_of(
-            connection, facts.payment_id, besides=besides if isinstance(besides, str) else None
-        )
+        sales.original_of(connection, facts.payment_id, besides=besides)
         if event.type in _REVERSALS
         else None
     )
@@ -216,14 +236,11 @@ def _known(connection: Connection, message: _Message) -> Known:
 
 
 def _visitor(connection: Connection, message: _Message) -> tuple[str | None, str | None]:
-    """Find the visitor of a later event: by payment, subscription, checkout, recovered payment."""
+    """Find the visitor of a later event in the ledger; the return page comes last."""
     facts, checkout = message.facts, message.checkout
-    rows: list[Row | None] = [sales.find_payment(connection, facts.payment_id)]
-    rows += [sales.find_subscription(connection, name) for name in facts.subscription_ids]
-    rows += [checkout, sales.abandoned_payment(connection, facts.payment_id)]
-    for row in rows:
-        if row is not None and row["visitor_id"] is not None:
-            return row["visitor_id"], "ledger"
+    found = sales.find_visitor(connection, facts.payment_id, facts.subscription_ids, checkout)
+    if found[0] is not None:
+        return found
     if checkout is not None and checkout["return_visitor_id"] is not None:
         return checkout["return_visitor_id"], "return"
     return None, None

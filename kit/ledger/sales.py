@@ -5,6 +5,8 @@ from dataclasses import asdict
 from sqlalchemy import Connection, and_, func, or_, select, update
 
 from kit.helpers.dodo_datafast import Original
+from kit.ledger.checkouts import find_checkout
+from kit.ledger.deliveries import find_delivery
 from kit.ledger.facts import Facts
 from kit.ledger.rows import Row, insert_or_ignore, upsert
 from kit.ledger.schema import charges, deliveries, events, payments, recoveries, subscriptions
@@ -104,6 +106,49 @@ def is_charged_before(
     return bool(found)
 
 
+def related(
+    connection: Connection, payment_id: str | None, subscription_ids: tuple[str, ...]
+) -> list[Row]:
+    """Return what is known of a payment, its subscriptions and their other charges, in this order.
+
+    Each row has a `visitor_id` and an `order_ref`, either of them possibly None.
+    """
+    charged = charged_subscriptions(connection, payment_id) if payment_id is not None else ()
+    names = tuple(dict.fromkeys((*subscription_ids, *charged)))
+    nearest = [find_payment(connection, payment_id)]
+    nearest += [find_subscription(connection, name) for name in names]
+    others = connection.execute(
+        select(payments)
+        .join(charges, charges.c.payment_id == payments.c.payment_id)
+        .where(charges.c.subscription_id.in_(names))
+        .order_by(payments.c.created_at_ms, payments.c.payment_id)
+    )
+    return [row for row in nearest if row is not None] + list(others.mappings())
+
+
+def find_visitor(
+    connection: Connection,
+    payment_id: str | None,
+    subscription_ids: tuple[str, ...],
+    checkout: Row | None = None,
+) -> tuple[str | None, str | None]:
+    """
+    Return the visitor of a payment or of what follows it, and where the id came from.
+
+    By payment (its metadata, then its own report), subscription, checkout, abandoned payment.
+    """
+    near = related(connection, payment_id, subscription_ids)
+    abandoned = abandoned_payment(connection, payment_id)
+    refs = [row["order_ref"] for row in (*near, abandoned) if row is not None and row["order_ref"]]
+    if checkout is None and refs:
+        checkout = find_checkout(connection, refs[0])
+    sale = find_delivery(connection, payment_id) if payment_id is not None else None
+    for row in (*near[:1], sale, *near[1:], checkout, abandoned):
+        if row is not None and row["visitor_id"] is not None:
+            return row["visitor_id"], row["visitor_source"] if row is sale else "ledger"
+    return None, None
+
+
 def charged_subscriptions(connection: Connection, payment_id: str) -> tuple[str, ...]:
     """Return the subscriptions that a payment charges."""
     query = select(charges.c.subscription_id).where(charges.c.payment_id == payment_id)
@@ -137,7 +182,12 @@ def original_of(
 
 
 def is_sale_skipped(connection: Connection, payment_id: str) -> bool:
-    """Tell whether a payment was read and found not to count."""
+    """Tell whether a payment was read and found not to count, or cannot count."""
+    payment = find_payment(connection, payment_id)
+    if payment is not None and (payment["total_minor"] == 0 or payment["is_update_payment_method"]):
+        return True
+    if find_delivery(connection, payment_id) is not None:
+        return False  # another message of it did count
     found = connection.scalar(
         select(func.count())
         .select_from(events)

@@ -4,7 +4,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -127,6 +127,15 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
+def _household(address: str) -> str:
+    """Return what one customer of a provider has: an IPv4 address, or a whole IPv6 /64."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else str(ip_network(f"{address}/64", strict=False))
+
+
 def _within(address: str, networks: Networks) -> bool:
     try:
         parsed = ip_address(address)
@@ -159,6 +168,7 @@ class FloodGate:
     def admits(self, address: str) -> bool:
         """Take one request of an address off its budget; False when there is none left."""
         now = self._clock()
+        address = _household(address)
         if not self._take(address, self._each, now):
             return False
         admitted = self._take("", self._total, now)

@@ -60,6 +60,7 @@ ENVIRON = {
     "KIT_BASE_URL": ORIGIN,
     "KIT_CHECKOUT_HOSTS": CHECKOUT_ORIGIN,
     "KIT_SECRET_KEY": COOKIE_KEY,
+    "KIT_HOLD_S": "0",  # a buyer who never returns would keep a test waiting
 }
 
 

@@ -264,7 +264,7 @@ async def test_the_page_and_its_twin_tell_the_same_story(shop: Shop) -> None:
         "parked": 0,
     }
     assert data["totals"] == {"orders": 1, "paid": 1, "attributed": 1}
-    assert data["lane"] is None
+    assert data["alarms"] == []
     assert data["refused_webhooks"] == []
 
 
@@ -324,8 +324,8 @@ async def test_older_journeys_are_on_the_next_page(shop: Shop, clock: Clock) -> 
     await eventually(read)
     data = (await shop.http.get("/inspector.json")).json()
     keys, pages = [each["key"] for each in data["journeys"]], 1
-    while data["next_before_ms"] is not None:
-        query = {"before": data["next_before_ms"]}
+    while data["next_before"] is not None:
+        query = {"before": data["next_before"]}
         data = (await shop.http.get("/inspector.json", params=query)).json()
         keys += [each["key"] for each in data["journeys"]]
         pages += 1
@@ -356,17 +356,17 @@ async def test_a_refused_key_is_an_alarm_that_says_what_to_do(shop: Shop) -> Non
         [payment] = await other.at_dodo("payments")
         await other.webhook(payment_event(**payment))
 
-        async def alarm() -> dict[str, Any] | None:
-            found: dict[str, Any] | None = (await other.http.get("/inspector.json")).json()["lane"]
+        async def alarms() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await other.http.get("/inspector.json")).json()["alarms"]
             return found
 
-        lane = await eventually(alarm)
+        [alarm] = await eventually(alarms)
         page = html.unescape((await other.http.get("/inspector")).text)
 
-    assert "refused the key (401)" in lane["paused_reason"]
-    assert "DATAFAST_API_KEY" in lane["fix"]
-    assert lane["paused_reason"] in page
-    assert lane["fix"] in page
+    assert "refused the key (401)" in alarm["sentence"]
+    assert "DATAFAST_API_KEY" in alarm["fix"]
+    assert alarm["sentence"] in page
+    assert alarm["fix"] in page
     assert DATAFAST_KEY not in page
 
 

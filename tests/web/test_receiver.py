@@ -167,7 +167,7 @@ async def test_44_a_validly_signed_message_out_of_time_is_refused_counted_and_al
     assert inspector["refused_webhooks"] == [
         {"reason": reason, "count": 3, "last_at_ms": int(NOW * 1000)}
     ]
-    assert "Validly signed webhooks were refused" in inspector["lane"]["paused_reason"]
+    assert "Validly signed webhooks were refused" in inspector["alarms"][0]["sentence"]
     assert "Validly signed webhooks were refused" in page
     assert caplog.text.count(f"validly signed webhook refused as {reason}") == 3
 

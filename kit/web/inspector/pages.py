@@ -1,16 +1,20 @@
 """`GET /inspector` and its JSON twin."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from kit.actions import releasable
 from kit.errors import LedgerUnavailable
 from kit.helpers.dodo_datafast import UnknownCurrency
 from kit.hops import REASONS
 from kit.ledger import Ledger, journeys, lanes
+from kit.ledger.drift import drifted
 from kit.ledger.journeys import Journey
 from kit.web.forms import read_form
 from kit.web.guard import is_same_origin
@@ -20,6 +24,19 @@ from kit.web.pages import Pages, moment_text, shown_hops
 
 PAGE_SIZE = 25
 _TOTALS = ("orders", "paid", "attributed", "recorded", "waiting", "parked")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What one page shows."""
+
+    journeys: tuple[Journey, ...]
+    next_cursor: str | None
+    totals: dict[str, int]
+    alarms: list[dict[str, str | None]]
+    refused: list[dict[str, Any]]
+    releasable: dict[str, int]
+    drift: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +55,23 @@ class Inspector:
         """Show the newest journeys, or the sign-in form."""
         if not self.access.admits(request):
             return self._sign_in_form(request, error=None, status=401)
-        before_ms = _before_ms(request)
+        cursor = _cursor(request)
         try:
-            found, counts, lane = await self._load(before_ms)
+            view = await self.ledger.read(lambda connection: self._view(connection, cursor))
         except LedgerUnavailable:
             return self._unreadable(request)
-        shown = found[:PAGE_SIZE]
-        older = shown[-1].started_at_ms if len(found) > PAGE_SIZE else None
         context = {
-            "journeys": [self._shown(journey) for journey in shown],
-            "totals": [(name.capitalize(), counts.get(name, 0)) for name in _TOTALS],
-            "lane": lane,
+            "journeys": [self._shown(journey) for journey in view.journeys],
+            "totals": [(name.capitalize(), view.totals.get(name, 0)) for name in _TOTALS],
+            "alarms": view.alarms,
+            "releasable": [
+                {"reason": code, "number": number, "sentence": REASONS[code].sentence}
+                for code, number in view.releasable.items()
+            ],
+            "drift": view.drift,
             "page": 1,
-            "next_url": f"/inspector?before={older}" if older else None,
-            "previous_url": "/inspector" if before_ms is not None else None,
+            "next_url": f"/inspector?before={view.next_cursor}" if view.next_cursor else None,
+            "previous_url": "/inspector" if cursor is not None else None,
             "json_url": "/inspector.json",
             "checked_at_text": moment_text(self.ledger.now_ms()),
         }
@@ -64,19 +84,20 @@ class Inspector:
         if not self.access.admits(request):
             problem = {"ok": False, "error": "send the inspector token as a bearer token"}
             return JSONResponse(problem, 401, {"WWW-Authenticate": "Bearer"})
+        cursor = _cursor(request)
         try:
-            found, counts, lane = await self._load(_before_ms(request))
-            refused = await self.ledger.read(journeys.refused_webhooks)
+            view = await self.ledger.read(lambda connection: self._view(connection, cursor))
         except LedgerUnavailable as unavailable:
             return JSONResponse({"ok": False, "error": str(unavailable)}, 503)
-        shown = found[:PAGE_SIZE]
         body = {
             "ok": True,
-            "journeys": [self._as_json(journey) for journey in shown],
-            "totals": counts,
-            "lane": lane,
-            "refused_webhooks": [dict(row) for row in refused],
-            "next_before_ms": shown[-1].started_at_ms if len(found) > PAGE_SIZE else None,
+            "journeys": [self._as_json(journey) for journey in view.journeys],
+            "totals": view.totals,
+            "alarms": view.alarms,
+            "refused_webhooks": view.refused,
+            "releasable": view.releasable,
+            "drift": view.drift,
+            "next_before": view.next_cursor,
         }
         return JSONResponse(body, headers={"Cache-Control": "private, no-store"})
 
@@ -91,20 +112,27 @@ class Inspector:
         self.access.sign_in(response)
         return response
 
-    async def _load(
-        self, before_ms: int | None
-    ) -> tuple[tuple[Journey, ...], dict[str, int], dict[str, Any] | None]:
-        found = await self.ledger.read(
-            lambda c: journeys.recent_journeys(c, before_ms=before_ms, limit=PAGE_SIZE + 1)
+    def _view(self, connection: Connection, cursor: journeys.Head | None) -> _View:
+        """Read all that one page shows, as it was at one moment."""
+        found, older = journeys.recent_journeys(connection, before=cursor, limit=PAGE_SIZE)
+        lane = lanes.find_lane(connection, self.lane)
+        refused = [dict(row) for row in journeys.refused_webhooks(connection)]
+        alarms = []
+        if lane is not None and lane["paused_reason"] is not None:
+            alarms.append(_alarm("Nothing is being sent to DataFast", lane["paused_reason"]))
+        alarms += [
+            _alarm(f"{row['count']} webhooks refused", row["reason"], at_ms=row["last_at_ms"])
+            for row in refused
+        ]
+        return _View(
+            found,
+            "-".join(map(str, older)) if older is not None else None,
+            journeys.totals(connection),
+            alarms,
+            refused,
+            releasable(connection),
+            [f"{row['kind']} {row['name']}" for row in drifted(connection)],
         )
-        counts = await self.ledger.read(journeys.totals)
-        lane = await self.ledger.read(lambda c: lanes.find_lane(c, self.lane))
-        refused = await self.ledger.read(journeys.refused_webhooks)
-        code = lane["paused_reason"] if lane is not None else None
-        code = code or next((row["reason"] for row in refused), None)
-        reason = REASONS[code] if code else None
-        alarm = {"paused_reason": reason.sentence, "fix": reason.fix} if reason else None
-        return found, counts, alarm
 
     def _shown(self, journey: Journey) -> dict[str, Any]:
         return {
@@ -152,9 +180,23 @@ class Inspector:
         )
 
 
-def _before_ms(request: Request) -> int | None:
-    value = request.query_params.get("before", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 15 else None
+def _alarm(title: str, code: str, *, at_ms: int | None = None) -> dict[str, str | None]:
+    reason = REASONS[code]
+    return {
+        "title": title,
+        "sentence": reason.sentence,
+        "fix": reason.fix,
+        "at_text": moment_text(at_ms),
+    }
+
+
+def _cursor(request: Request) -> journeys.Head | None:
+    """Read where the last page ended; anything else is the first page."""
+    found = re.fullmatch(
+        r"([0-9]{1,15})-(order|payment|message|visit)-([\x21-\x7e]{1,128})",
+        request.query_params.get("before", ""),
+    )
+    return (int(found[1]), found[2], found[3]) if found else None
 
 
 def _amount(journey: Journey) -> str | None:

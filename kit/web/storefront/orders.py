@@ -153,17 +153,18 @@ class OrderPages:
                 return
             session = await self.dodo.checkout(session_id)
             payment_id = session.get("payment_id")
-            if session.get("payment_status") != "succeeded" or not isinstance(payment_id, str):
+            status = session.get("payment_status")
+            if status not in _STATES or not isinstance(payment_id, str):
                 return
             payment = await self.dodo.payment(payment_id)
             now = datetime.fromtimestamp(self.ledger.now_ms() / 1000, UTC)
             body = {
-                "type": "payment.succeeded",
+                "type": f"payment.{status}",
                 "timestamp": now.isoformat(),
                 # Dodo's own answer about our own session: the link is proven without metadata.
                 "data": {**payment, "checkout_session_id": session_id},
             }
-            signed = Signed(f"api-{payment_id}"[:128], now, json.dumps(body).encode())
+            signed = Signed(f"api-{status}-{payment_id}"[:128], now, json.dumps(body).encode())
             await self.ledger.record(signed, source="api")
         except (DodoError, TransportError, LedgerUnavailable, ValueError) as problem:
             _log.warning("Dodo not asked: %s", problem, extra={"order_ref": order_ref})
