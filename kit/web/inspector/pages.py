@@ -15,7 +15,7 @@ from kit.helpers.dodo_datafast import UnknownCurrency
 from kit.hops import REASONS
 from kit.ledger import Ledger, journeys, lanes
 from kit.ledger.drift import drifted
-from kit.ledger.journeys import Journey
+from kit.ledger.telling import Journey
 from kit.web.forms import read_form
 from kit.web.guard import is_same_origin
 from kit.web.inspector.access import Access

@@ -16,6 +16,7 @@ from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.helpers.dodo_datafast import Signed, UnknownCurrency, visitor_from_cookies
 from kit.ledger import Ledger, checkouts, journeys
 from kit.ledger.rows import Row
+from kit.ledger.telling import Journey
 from kit.web.money import display_money
 from kit.web.pages import Pages, shown_hops
 from kit.web.storefront.catalogue import Catalogue
@@ -179,7 +180,7 @@ class OrderPages:
         )
 
 
-def _paid(journey: journeys.Journey | None) -> str | None:
+def _paid(journey: Journey | None) -> str | None:
     if journey is None or journey.paid_minor is None or journey.paid_currency is None:
         return None
     try:
@@ -188,5 +189,5 @@ def _paid(journey: journeys.Journey | None) -> str | None:
         return None
 
 
-def _unsettled(state: str, journey: journeys.Journey | None) -> bool:
+def _unsettled(state: str, journey: Journey | None) -> bool:
     return state == "pending" or (journey is not None and journey.tone == "wait")
