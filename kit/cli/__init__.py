@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
     "replay": "Let parked reports go, or report a sale again with its late visitor.",
+    "trigger": "Send one signed webhook of any of Dodo's event types to a shop.",
     "test": "Run this clone's own tests, in a real browser too.",
 }
 

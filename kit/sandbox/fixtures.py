@@ -48,27 +48,27 @@ def load(event_type: str, /, **changes: Any) -> dict[str, Any]:
         "data": base | fixture["data"],
     }
     for name, value in changes.items():
-        if name in ("timestamp", "business_id"):
-            message[name] = value
-            if name not in message["data"]:
-                continue
-        _change(message["data"], name.removeprefix("data."), value, event_type)
+        change(message, name, value)
     return message
 
 
-def _change(data: dict[str, Any], path: str, value: Any, event_type: str) -> None:
-    """Replace what a dotted path leads to."""
+def change(message: dict[str, Any], name: str, value: Any) -> None:
+    """Replace one field of a message, by a name as `load` takes it. Raises FixtureError."""
+    data = message["data"]
+    if name in ("timestamp", "business_id"):
+        message[name] = value
+        if name not in data:
+            return
+    path = name.removeprefix("data.")
     *parents, last = path.split(".")
     place: Any = data
     for step in parents:
-        place = place[_known(place, step, path, event_type)]
-    key = last
-    if not (isinstance(place, dict) and parents and parents[-1] in FREE_MAPS):
-        key = _known(place, last, path, event_type)
-    place[key] = value
+        place = place[_known(place, step, message["type"], path)]
+    free = isinstance(place, dict) and bool(parents) and parents[-1] in FREE_MAPS
+    place[last if free else _known(place, last, message["type"], path)] = value
 
 
-def _known(place: Any, step: str, path: str, event_type: str) -> Any:
+def _known(place: Any, step: str, event_type: str, path: str) -> str | int:
     if isinstance(place, dict) and step in place:
         return step
     if isinstance(place, list) and step.isdecimal() and int(step) < len(place):

@@ -9,6 +9,7 @@ import pytest
 from dodopayments.types import WebhookEventType
 
 from kit.sandbox.fixtures import event_types, load
+from kit.sandbox.fresh import freshen
 
 
 def model_of(event_type: str) -> type[pydantic.BaseModel]:
@@ -45,10 +46,46 @@ def test_changes_reach_the_data_and_the_envelope() -> None:
     assert message["data"]["amount"] == 100
 
 
+def test_changes_reach_inside_by_dotted_names() -> None:
+    """From the envelope or from the data; metadata takes new keys, nothing else does."""
+    changes = {
+        "data.metadata.datafast_visitor_id": "v",
+        "metadata.order_ref": "o-1",
+        "data.customer.email": "b@example.com",
+        "product_cart.0.quantity": 3,
+    }
+    data = load("payment.succeeded", **changes)["data"]
+
+    assert data["metadata"]["datafast_visitor_id"] == "v"
+    assert data["metadata"]["order_ref"] == "o-1"
+    assert data["customer"]["email"] == "b@example.com"
+    assert data["product_cart"] == [{"product_id": "pdt_coastline", "quantity": 3}]
+
+
+@pytest.mark.parametrize("event_type", event_types())
+def test_a_fresh_message_is_as_strict(event_type: str) -> None:
+    """New ids and new moments keep the form, and no example id is left."""
+    message = freshen(load(event_type), now=1_800_000_000.25)
+    again = freshen(load(event_type), now=1_800_000_000.25)
+    model_of(event_type).model_validate_json(json.dumps(message), strict=True)
+
+    assert message["timestamp"] == "2027-01-15T08:00:00.250000Z"
+    assert "_example" not in json.dumps(message)
+    assert message != again
+
+
 @pytest.mark.parametrize(
     ("event_type", "changes"),
-    [("payment.suceeded", {}), ("payment.succeeded", {"amount_total": 1}), ("../payment", {})],
-    ids=["event type", "field", "path"],
+    [
+        ("payment.suceeded", {}),
+        ("../payment", {}),
+        ("payment.succeeded", {"amount_total": 1}),
+        ("payment.succeeded", {"data.customer.mail": "x"}),
+        ("payment.succeeded", {"customer.email.host": "x"}),
+        ("payment.succeeded", {"product_cart.1.quantity": 1}),
+        ("payment.succeeded", {"data.": 1}),
+    ],
+    ids=["event type", "path", "field", "inside", "inside a text", "place in a list", "nothing"],
 )
 def test_a_typing_mistake_is_an_error(event_type: str, changes: dict[str, Any]) -> None:
     """An event type or a field that does not exist is refused, never sent."""
