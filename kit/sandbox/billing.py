@@ -1,22 +1,22 @@
 """What happens to subscriptions after their start: charges, plan changes, endings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from kit.sandbox.basket import service_period
 from kit.sandbox.books import SUBSCRIPTION, Books, subscription_ids
 from kit.sandbox.money import included_tax
 from kit.sandbox.products import Product
+from kit.sandbox.proration import plan_charge
 from kit.sandbox.refusals import ApiError
 from kit.sandbox.stamps import days_later, iso, month_later, new_id, seconds
 from kit.sandbox.store import Document
+from kit.sandbox.terms import Terms
 
 HELD = ("on_hold", "past_due")
 RENEWABLE = ("active", *HELD)
 GRACE_DAYS = 3
-# What ends or pauses a subscription, and the status before it where only one is right.
+# What ends or pauses a subscription: its status then, and the event.
 MOVES = {
     "cancel": ("cancelled", "subscription.cancelled"),
     "expire": ("expired", "subscription.expired"),
@@ -24,32 +24,6 @@ MOVES = {
     "pause": ("paused", "subscription.paused"),
     "unpause": ("active", "subscription.unpaused"),
 }
-PRORATION_MODES = (
-    "full_immediately",
-    "difference_immediately",
-    "prorated_immediately",
-    "prorated_immediately_keep_cycle",
-    "do_not_bill",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How a charge of a subscription turns out; None leaves a field to its usual value.
-
-    `held` is the status after a failed charge. `fields` replace fields of the payment, and
-    `without` names fields it lacks.
-    """
-
-    at: float
-    outcome: str = "succeeded"
-    held: str = "on_hold"
-    amount_minor: int | None = None
-    currency: str | None = None
-    retry_attempt: int | None = None
-    metadata: dict[str, Any] | None = None
-    fields: Mapping[str, Any] | None = None
-    without: tuple[str, ...] = ()
 
 
 class Billing:
@@ -117,7 +91,7 @@ class Billing:
         price = product.price_minor * quantity
         due = terms.amount_minor
         if due is None:
-            due = _plan_charge(subscription, price, mode=mode, at=terms.at)
+            due = plan_charge(subscription, price, mode=mode, at=terms.at)
         after = subscription | {
             "product_id": product_id,
             "quantity": quantity,
@@ -286,19 +260,3 @@ def _next_period(subscription: Document) -> Document:
     starts_at = subscription["next_billing_date"]
     ends_at = iso(month_later(seconds(starts_at)))
     return subscription | {"previous_billing_date": starts_at, "next_billing_date": ends_at}
-
-
-def _plan_charge(subscription: Document, price_minor: int, *, mode: str, at: float) -> int:
-    difference: int = max(0, price_minor - subscription["recurring_pre_tax_amount"])
-    match mode:
-        case "full_immediately":
-            return price_minor
-        case "difference_immediately":
-            return difference
-        case "do_not_bill":
-            return 0
-    starts_s = seconds(subscription["previous_billing_date"])
-    ends_s = seconds(subscription["next_billing_date"])
-    left_s = min(max(0.0, ends_s - at), ends_s - starts_s)
-    share = Decimal(difference) * int(left_s) / max(1, int(ends_s - starts_s))
-    return int(share.quantize(Decimal(1), rounding=ROUND_HALF_UP))

@@ -28,6 +28,7 @@ from kit.sandbox.books import (
 )
 from kit.sandbox.chaos import Chaos
 from kit.sandbox.delivery import DELIVERY, ENDPOINT, RETRY_DELAYS_S, Outbox
+from kit.sandbox.desk import Desk
 from kit.sandbox.disputes import Disputes
 from kit.sandbox.dodo_api import DodoApi, endpoint_document
 from kit.sandbox.hosted import HostedPage
@@ -89,6 +90,7 @@ def create_dodo(
     api = DodoApi(books, till, products=by_id, switches=switches, api_key=api_key)
     money_api = MoneyApi(books, billing, refunds, products=by_id, api_key=api_key)
     levers = Levers(books, billing, refunds, disputes, recoveries)
+    desk = Desk(levers, products=by_id, templates_dir=templates_dir)
     switchboard = Switchboard(switches, outbox)
     hosted = HostedPage(store, till, templates_dir=templates_dir)
     journal, chaos = Journal(store, api_key=api_key, clock=clock), Chaos()
@@ -134,6 +136,7 @@ def create_dodo(
             Route("/session/{session_id}", hosted.submit, methods=["POST"]),
             *levers.routes(),
             *switchboard.routes(),
+            *desk.routes(),
             *backstage.routes(reset),
             Mount("/static", StaticFiles(directory=static_dir, check_dir=False), name="static"),
         ],

@@ -79,6 +79,7 @@ class HostedPage:
             tax=display(tax, currency) if tax else None,
             currency=currency,
             trial_days=max(line.trial_period_days for line in lines),
+            free_trial=all(line.trial_period_days and not line.due_minor for line in lines),
             recurring="per month" if recurring else None,
             cancel_url=session["order"]["cancel_url"],
             return_url=session["order"]["return_url"],

@@ -11,15 +11,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kit.sandbox.billing import MOVES, PRORATION_MODES, Billing, Terms
+from kit.sandbox.billing import MOVES, Billing
 from kit.sandbox.books import DISPUTE, PAYMENT, REFUND, SUBSCRIPTION, Books
 from kit.sandbox.disputes import AMOUNT_FORMS, EVENTS, STAGES, Disputes, written_amount
 from kit.sandbox.fixtures import FixtureError
 from kit.sandbox.posted import Posted
+from kit.sandbox.proration import PRORATION_MODES
 from kit.sandbox.recoveries import STEPS, Recoveries
 from kit.sandbox.refunds import STATUSES, Refunds
 from kit.sandbox.refusals import ApiError
 from kit.sandbox.store import Document
+from kit.sandbox.terms import Terms
 
 TERMS = ("outcome", "amount", "currency", "retry_attempt", "metadata", "fields", "without", "at")
 OUTCOMES = ("succeeded", "failed", "processing", "cancelled")

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from kit.sandbox.billing import PRORATION_MODES, Billing, Terms
+from kit.sandbox.billing import Billing
 from kit.sandbox.books import DISPUTE, PAYMENT, REFUND, SUBSCRIPTION, Books
 from kit.sandbox.calls import read_json
 from kit.sandbox.checkouts import MAX_QUANTITY, read_metadata
@@ -15,9 +15,11 @@ from kit.sandbox.disputes import dispute_item, dispute_object
 from kit.sandbox.gate import behind_key
 from kit.sandbox.listing import page, refund_item
 from kit.sandbox.products import Product
+from kit.sandbox.proration import PRORATION_MODES
 from kit.sandbox.refunds import Refunds
 from kit.sandbox.refusals import ApiError
 from kit.sandbox.store import Document
+from kit.sandbox.terms import Terms
 
 NO_LINK = {"client_secret": None, "expires_on": None, "payment_link": None}
 
