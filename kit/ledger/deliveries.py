@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
-from kit.ledger.lanes import lock_lane, spend
+from kit.ledger.lanes import Budget, lock_lane, spend
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import deliveries, visits
 from kit.ledger.stamps import milliseconds, moment_of
@@ -129,13 +129,13 @@ def claim_deliveries(
     limit = min(limit, int(budget.tokens), 1 if budget.paused_reason else limit)
     rows = _due(connection, now_ms, limit) if limit > 0 else []
     worn_out = [row["transaction_id"] for row in rows if row["attempts"] >= MAX_ATTEMPTS]
+    claimed, calls = _affordable([row for row in rows if row["attempts"] < MAX_ATTEMPTS], budget)
     if worn_out:
         connection.execute(
             update(deliveries)
             .where(deliveries.c.transaction_id.in_(worn_out))
             .values(state="parked", reason="too_many_attempts", due_at_ms=None, owner=None)
         )
-    claimed = [row for row in rows if row["attempts"] < MAX_ATTEMPTS]
     if claimed:
         connection.execute(
             update(deliveries)
@@ -147,8 +147,23 @@ def claim_deliveries(
                 attempts=deliveries.c.attempts + 1,
             )
         )
-        spend(connection, lane, len(claimed))
+        spend(connection, lane, calls)
     return [_delivery(row) for row in claimed]
+
+
+def _affordable(rows: Sequence[Row], budget: Budget) -> tuple[list[Row], int]:
+    """Return the first rows that the budget is enough for, and how many calls they may make."""
+    claimed: list[Row] = []
+    calls = 0
+    for row in rows:
+        # Before its first send, a visitor that no pageview is known of is asked about.
+        asks = row["first_sent_at_ms"] is None and row["last_pageview_at_ms"] is None
+        cost = 2 if asks and row["visitor_id"] is not None else 1
+        if calls + cost > budget.tokens:
+            break
+        claimed.append(row)
+        calls += cost
+    return claimed, calls
 
 
 def _due(connection: Connection, now_ms: int, limit: int) -> Sequence[Row]:
