@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
@@ -109,13 +109,17 @@ class DataFastClient:
         except TransportError:
             return "unknown"
         if reply.status == 200:
-            return "seen"
+            return "seen" if _json_object(reply.body) is not None else "unknown"
         return "unseen" if reply.status == 404 and _is_enveloped(reply.body) else "unknown"
 
 
 def _is_enveloped(body: bytes) -> bool:
+    return (_json_object(body) or {}).get("status") == "error"
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        envelope = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(envelope, dict) and envelope.get("status") == "error"
+        return None
+    return value if isinstance(value, dict) else None

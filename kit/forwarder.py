@@ -31,8 +31,8 @@ class Pace:
     """How fast a forwarder may go."""
 
     lane: str = "datafast"
-    per_minute: float = 55.0
-    """Calls to DataFast a minute, all processes together; it allows about 60 a token."""
+    per_minute: float = 50.0
+    """Calls to DataFast a minute, all processes together; with a burst, the 60 that it allows."""
     concurrency: int = 8
     pageview_wait_s: float = 600.0
     """How long a payment waits for its visitor's first pageview to reach DataFast."""
@@ -184,7 +184,6 @@ class Forwarder:
     async def _delete(self, delivery: Delivery) -> Outcome | None:
         """Let DataFast forget the report that is to be made anew; None means it has."""
         transaction_id = delivery.payment.transaction_id
-        await self.ledger.write(lambda connection: lanes.spend(connection, self.pace.lane, 1))
         verdict = await self.datafast.delete_payment(transaction_id)
         if verdict is not None:
             age_s = self._age_s(delivery)
@@ -202,7 +201,7 @@ class Forwarder:
         try:
             delivery = await self.lookups.prove(delivery, age_s=age_s)
         except UnknownAtDodo:
-            return delivery, Outcome("parked", "not_at_dodo")
+            return delivery, Outcome("parked", "not_at_dodo", answered=False)
         except (DodoError, TransportError):
             return delivery, self._retry(delivery, "dodo_unreachable")
         visitor_id = delivery.payment.datafast_visitor_id
@@ -211,7 +210,6 @@ class Forwarder:
             return delivery, None
         if age_s >= self.pace.pageview_wait_s:
             return delivery, None
-        await self.ledger.write(lambda connection: lanes.spend(connection, self.pace.lane, 1))
         if await self.datafast.visitor_seen(visitor_id) != "unseen":
             return delivery, None  # seen, or no telling: waiting would help nobody
         wait_s = PAGEVIEW_CHECKS_S[min(delivery.attempts, len(PAGEVIEW_CHECKS_S)) - 1]
@@ -219,12 +217,17 @@ class Forwarder:
             "held",
             "awaiting_pageview",
             due_in_s=min(wait_s, max(self.pace.pageview_wait_s - age_s, 0.1)),
+            answered=False,
         )
         return delivery, held
 
     def _freeze(self, delivery: Delivery) -> Callable[[Connection], bool]:
         return lambda connection: deliveries.freeze_delivery(
-            connection, delivery, owner=self.owner, now_ms=self.ledger.now_ms()
+            connection,
+            delivery.payment.transaction_id,
+            owner=self.owner,
+            now_ms=self.ledger.now_ms(),
+            proven=delivery.proven(),
         )
 
     def _finish(
@@ -255,7 +258,7 @@ class Forwarder:
             elif outcome.slow_lane_s is not None:
                 wait_ms = int(outcome.slow_lane_s * 1000)
                 lanes.slow_down(connection, lane, not_before_ms=now_ms + wait_ms)
-            elif outcome.verdict is not None:
+            elif outcome.answered:
                 lanes.resume(connection, lane)
 
         return write

@@ -32,6 +32,8 @@ class Outcome:
     pause_reason: str | None = None
     slow_lane_s: float | None = None
     counts_attempt: bool = True
+    answered: bool = True
+    """Whether DataFast judged the payment, which also proves that the lane is open."""
 
 
 def outcome_of(
@@ -44,7 +46,7 @@ def outcome_of(
         case "duplicate":
             return _duplicate(delivery)
         case "no_pageview" | "unconfirmed":
-            return _unproven(delivery, verdict)
+            return _unproven(delivery, verdict, age_s=age_s)
         case "rejected":
             return Outcome("parked", verdict.reason, "rejected")
         case "misconfigured":
@@ -54,6 +56,7 @@ def outcome_of(
                 due_in_s=0.0,
                 pause_reason=verdict.reason,
                 counts_attempt=False,
+                answered=False,
             )
         case _:
             slow = verdict.retry_after_s
@@ -70,13 +73,14 @@ def retry(
 ) -> Outcome:
     """Try again: with full jitter from 1 s doubling to 1 h, not before `wait_s`, up to 72 h."""
     if age_s > HORIZON_S:
-        return Outcome("parked", "horizon", delivery.verdict)
+        return Outcome("parked", "horizon", delivery.verdict, answered=False)
     ceiling_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 12))
     return Outcome(
         *_standing(delivery, reason),
         # A short Retry-After, often repeated, would use up the attempts long before 72 h.
         due_in_s=max(ceiling_s * random(), wait_s or 0.1),
         slow_lane_s=wait_s,
+        answered=False,
     )
 
 
@@ -96,11 +100,16 @@ def _duplicate(delivery: Delivery) -> Outcome:
     return Outcome("done", "duplicate", "duplicate")
 
 
-def _unproven(delivery: Delivery, verdict: Verdict) -> Outcome:
+def _unproven(delivery: Delivery, verdict: Verdict, *, age_s: float) -> Outcome:
     visitor_sent = delivery.payment.datafast_visitor_id is not None
-    first_time = delivery.verdict is None
-    if first_time:
+    if delivery.verdict is None:
         return Outcome("done", verdict.reason, verdict.kind, due_in_s=RECHECK_S)
     if visitor_sent:
         return Outcome("done", verdict.reason, verdict.kind, due_in_s=0.0, drop_visitor=True)
-    return Outcome("done", delivery.reason, delivery.verdict)
+    if verdict.kind != "unconfirmed":
+        return Outcome("done", delivery.reason, delivery.verdict)
+    # Nothing shows yet that the money counts, and asking again under the same id is harmless.
+    if age_s > HORIZON_S:
+        return Outcome("parked", verdict.reason, delivery.verdict)
+    wait_s = min(MAX_RETRY_S, RECHECK_S * 2.0 ** min(delivery.attempts, 6))
+    return Outcome("done", delivery.reason, delivery.verdict, due_in_s=wait_s)

@@ -1,6 +1,6 @@
 """Statements on `deliveries`: one row for each report to DataFast, keyed by `transaction_id`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select, update
 
 from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
-from kit.ledger.lanes import lock_lane, spend
+from kit.ledger.lanes import Budget, lock_lane, spend
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import deliveries, visits
 from kit.ledger.stamps import milliseconds, moment_of
@@ -40,6 +40,18 @@ class Delivery:
     created_at_ms: int
     first_sent_at_ms: int | None
     attempts: int
+
+    def proven(self) -> dict[str, Any]:
+        """Return what is settled by the first send, as the columns that hold it."""
+        if self.first_sent_at_ms is not None:
+            return {}
+        return {
+            "renewal": self.payment.renewal,
+            "renewal_proven": self.renewal_proven,
+            "confirmed": self.confirmed,
+            "visitor_id": self.payment.datafast_visitor_id,
+            "visitor_source": self.visitor_source,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +171,13 @@ def claim_deliveries(
     limit = min(limit, int(budget.tokens), 1 if budget.paused_reason else limit)
     rows = _due(connection, now_ms, limit) if limit > 0 else []
     worn_out = [row["transaction_id"] for row in rows if row["attempts"] >= MAX_ATTEMPTS]
+    claimed, calls = _affordable([row for row in rows if row["attempts"] < MAX_ATTEMPTS], budget)
     if worn_out:
         connection.execute(
             update(deliveries)
             .where(deliveries.c.transaction_id.in_(worn_out))
             .values(state="parked", reason="too_many_attempts", due_at_ms=None, owner=None)
         )
-    claimed = [row for row in rows if row["attempts"] < MAX_ATTEMPTS]
     if claimed:
         connection.execute(
             update(deliveries)
@@ -177,8 +189,23 @@ def claim_deliveries(
                 attempts=deliveries.c.attempts + 1,
             )
         )
-        spend(connection, lane, len(claimed))
+        spend(connection, lane, calls)
     return [_delivery(row) for row in claimed]
+
+
+def _affordable(rows: Sequence[Row], budget: Budget) -> tuple[list[Row], int]:
+    """Return the first rows that the budget is enough for, and how many calls they may make."""
+    claimed: list[Row] = []
+    calls = 0
+    for row in rows:
+        # Before its first send, a visitor that no pageview is known of is asked about.
+        asks = row["first_sent_at_ms"] is None and row["last_pageview_at_ms"] is None
+        cost = 1 + (asks and row["visitor_id"] is not None) + row["delete_first"]
+        if calls + cost > budget.tokens:
+            break
+        claimed.append(row)
+        calls += cost
+    return claimed, calls
 
 
 def _due(connection: Connection, now_ms: int, limit: int) -> Sequence[Row]:
@@ -231,26 +258,25 @@ def _delivery(row: Row) -> Delivery:
     )
 
 
-def freeze_delivery(connection: Connection, delivery: Delivery, *, owner: str, now_ms: int) -> bool:
+def freeze_delivery(
+    connection: Connection,
+    transaction_id: str,
+    *,
+    owner: str,
+    now_ms: int,
+    proven: Mapping[str, Any] | None = None,
+) -> bool:
     """
-    Mark a delivery as sent for the first time, with what was proven on the way here.
+    Mark a delivery as sent for the first time, with what was `proven` on the way here.
 
     From here on nothing but the visitor may change. Returns False when the lease was lost.
     """
-    payment = delivery.payment
-    found: dict[str, Any] = {}
-    if delivery.first_sent_at_ms is None:
-        found = {
-            "renewal": payment.renewal,
-            "renewal_proven": delivery.renewal_proven,
-            "confirmed": delivery.confirmed,
-            "visitor_id": payment.datafast_visitor_id,
-            "visitor_source": delivery.visitor_source,
-        }
     frozen = connection.execute(
-        _one(payment.transaction_id)
+        _one(transaction_id)
         .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), **found)
+        .values(
+            first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), **(proven or {})
+        )
     )
     return frozen.rowcount == 1
 

@@ -137,14 +137,15 @@ def _check(engine: Engine, path: Path) -> None:
         # Only now, because it writes to the file. A database in this mode stays in it.
         with closing(engine.raw_connection()) as raw:
             raw.cursor().execute("PRAGMA journal_mode=WAL")
-    except DBAPIError as problem:
+    except (DBAPIError, sqlite3.Error) as problem:
         engine.dispose()
-        if "not a database" in str(problem.orig) or "malformed" in str(problem.orig):
+        cause = str(getattr(problem, "orig", problem))
+        if "not a database" in cause or "malformed" in cause:
             raise LedgerUnreadable(
                 f"{path.name} is not a readable SQLite database; it was left untouched. Restore a "
                 f"backup, or save what can be read with: sqlite3 {path.name} .recover"
             ) from None
-        raise LedgerUnavailable(f"cannot use the ledger {path.name}: {problem.orig}") from None
+        raise LedgerUnavailable(f"cannot use the ledger {path.name}: {cause}") from None
     except BaseException:
         engine.dispose()
         raise

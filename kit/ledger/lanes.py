@@ -49,7 +49,7 @@ def lock_lane(connection: Connection, lane: str, *, per_minute: float, now_ms: i
 
 
 def spend(connection: Connection, lane: str, calls: int) -> None:
-    """Take calls off a lane's budget; it may go below zero and then has to recover."""
+    """Take calls off a lane's budget."""
     connection.execute(
         update(lanes).where(lanes.c.lane == lane).values(tokens=lanes.c.tokens - calls)
     )

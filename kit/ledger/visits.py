@@ -32,7 +32,8 @@ def visit_from_pageview(pageview: Mapping[str, Any]) -> dict[str, str | None] | 
     visitor_id = pageview.get("visitorId")
     if pageview.get("type") != "pageview" or not isinstance(visitor_id, str):
         return None
-    if visitor_from_cookies(f"{VISITOR_COOKIE}={visitor_id}").visitor_id is None:
+    # Equal, not just found: a valid id may be followed by anything.
+    if visitor_from_cookies(f"{VISITOR_COOKIE}={visitor_id}").visitor_id != visitor_id:
         return None
     page, query = _split(pageview.get("href"))
     referrer, _ = _split(pageview.get("referrer"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger import Ledger
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.events import insert_events
+from kit.ledger.schema import events
+from kit.ledger.stamps import milliseconds
 from kit.sandbox import fixtures
+
+# Forks, kills and limits of a POSIX system.
+collect_ignore = ["test_crashes.py"] if os.name == "nt" else []
 
 Message = Callable[..., Signed]
 Store = Callable[..., None]
@@ -30,6 +36,43 @@ class Clock:
     def __call__(self) -> float:
         """Return the time in Unix seconds."""
         return self.now
+
+
+def release(engines: Engines) -> None:
+    """Close everything that `open_engines` opened."""
+    engines.reading.dispose()
+    engines.writing.dispose()
+    engines.release()
+
+
+def store_messages(
+    connection: Connection,
+    *messages: Signed,
+    source: str = "webhook",
+    at_ms: int = 1_790_856_000_000,
+) -> None:
+    """Insert proven messages, each received a millisecond after the one before."""
+    insert_events(
+        connection,
+        [
+            {
+                "webhook_id": each.id,
+                "source": source,
+                "sent_at_ms": milliseconds(each.timestamp),
+                "received_at_ms": at_ms + number,
+                "body": each.body,
+                "body_sha256": hashlib.sha256(each.body).digest(),
+            }
+            for number, each in enumerate(messages)
+        ],
+    )
+
+
+async def stored(ledger: Ledger) -> dict[str, tuple[int, bool]]:
+    """Return each message with how often it came and whether its bodies differ."""
+    query = select(events.c.webhook_id, events.c.times_received, events.c.bodies_differ)
+    rows = await ledger.read(lambda connection: connection.execute(query).all())
+    return {webhook_id: (times, differ) for webhook_id, times, differ in rows}
 
 
 @pytest.fixture
@@ -57,16 +100,23 @@ def engines(path: Path) -> Iterator[Engines]:
     """Open a database without a writer's thread, for statements on a connection."""
     opened = open_engines(f"sqlite:///{path}")
     yield opened
-    opened.reading.dispose()
-    opened.writing.dispose()
-    opened.release()
+    release(opened)
+
+
+@pytest.fixture(scope="session")
+def shared_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    """Open one database for all tests that leave nothing behind."""
+    opened = open_engines(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/kit.db")
+    yield opened
+    release(opened)
 
 
 @pytest.fixture
-def connection(engines: Engines) -> Iterator[Connection]:
-    """Give one transaction on the writing connection."""
-    with engines.writing.begin() as opened:
+def connection(shared_engines: Engines) -> Iterator[Connection]:
+    """Give one transaction on the writing connection, rolled back at the end."""
+    with shared_engines.writing.connect() as opened, opened.begin() as transaction:
         yield opened
+        transaction.rollback()
 
 
 @pytest.fixture
@@ -92,19 +142,6 @@ def store(connection: Connection) -> Store:
     """Store messages as the writer does, without waiting for it."""
 
     def insert(*messages: Signed, source: str = "webhook", at_ms: int = 1_790_856_000_000) -> None:
-        insert_events(
-            connection,
-            [
-                {
-                    "webhook_id": each.id,
-                    "source": source,
-                    "sent_at_ms": round(each.timestamp.timestamp() * 1000),
-                    "received_at_ms": at_ms + number,
-                    "body": each.body,
-                    "body_sha256": hashlib.sha256(each.body).digest(),
-                }
-                for number, each in enumerate(messages)
-            ],
-        )
+        store_messages(connection, *messages, source=source, at_ms=at_ms)
 
     return insert

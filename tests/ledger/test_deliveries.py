@@ -1,0 +1,355 @@
+"""Leases, attempts and budgets: who may send what, and when."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, select, update
+
+from kit.ledger import lanes
+from kit.ledger.deliveries import (
+    MAX_ATTEMPTS,
+    Delivery,
+    claim_deliveries,
+    find_delivery,
+    finish_delivery,
+    freeze_delivery,
+    next_due_ms,
+    release_orphans,
+)
+from kit.ledger.engine import Engines
+from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.rows import Row
+from kit.ledger.schema import deliveries
+from kit.ledger.visits import record_visit, visit_from_pageview
+from tests.ledger.conftest import Message, Store
+
+NOW_MS = 1_790_856_000_000
+LEASE_MS = 60_000
+VISITOR_ID = "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11"
+
+
+def claim(
+    connection: Connection,
+    *,
+    owner: str = "me",
+    now_ms: int = NOW_MS,
+    limit: int = 8,
+    lane: str = "lane",
+    per_minute: float = 50,
+) -> list[Delivery]:
+    """Claim as a worker does."""
+    return claim_deliveries(
+        connection,
+        lane=lane,
+        owner=owner,
+        per_minute=per_minute,
+        limit=limit,
+        lease_ms=LEASE_MS,
+        now_ms=now_ms,
+    )
+
+
+def ids(claimed: list[Delivery]) -> list[str]:
+    """Return the transaction ids of a claim."""
+    return [each.payment.transaction_id for each in claimed]
+
+
+def row_of(connection: Connection, transaction_id: str = "pay_0") -> Row:
+    """Return one delivery that must be there."""
+    row = find_delivery(connection, transaction_id)
+    assert row is not None
+    return row
+
+
+def change(connection: Connection, transaction_id: str = "pay_0", **values: Any) -> None:
+    """Put a delivery into a state."""
+    connection.execute(
+        update(deliveries).where(deliveries.c.transaction_id == transaction_id).values(**values)
+    )
+
+
+@pytest.fixture
+def queue(connection: Connection, message: Message, store: Store) -> Any:
+    """Queue a number of deliveries: `pay_0`, `pay_1` …, each due a millisecond after the last."""
+
+    def fill(number: int, visitor_id: str | None = None) -> None:
+        metadata = {"datafast_visitor_id": visitor_id} if visitor_id else {}
+        for each in range(number):
+            store(message(f"m{each}", payment_id=f"pay_{each}", metadata=metadata))
+            map_stored_events(connection, Policy(), NOW_MS - number + each)
+
+    return fill
+
+
+def test_a_claim_leases_and_counts(connection: Connection, queue: Any) -> None:
+    """The attempt counts from the claim on, so a row that kills its worker comes to an end."""
+    queue(1)
+    claimed = claim(connection)
+    row = row_of(connection)
+
+    assert ids(claimed) == ["pay_0"]
+    assert (claimed[0].attempts, row["attempts"]) == (1, 1)
+    assert (claimed[0].state, claimed[0].reason) == ("ready", "queued")
+    assert (row["state"], row["owner"], row["due_at_ms"]) == ("sending", "me", NOW_MS + LEASE_MS)
+    assert next_due_ms(connection) == NOW_MS + LEASE_MS
+
+
+def test_what_is_leased_is_nobody_elses(connection: Connection, queue: Any) -> None:
+    """Until the lease runs out; then its owner is gone or too late."""
+    queue(1)
+    claim(connection, owner="first")
+    too_early = claim(connection, owner="second", now_ms=NOW_MS + LEASE_MS - 1)
+    taken_over = claim(connection, owner="second", now_ms=NOW_MS + LEASE_MS)
+
+    assert too_early == []
+    assert (ids(taken_over), taken_over[0].attempts) == (["pay_0"], 2)
+    assert row_of(connection)["owner"] == "second"
+
+
+def test_the_longest_due_go_first(connection: Connection, queue: Any) -> None:
+    """A row that fails moves back by itself."""
+    queue(3)
+    change(connection, "pay_0", due_at_ms=NOW_MS)
+
+    assert ids(claim(connection, limit=2)) == ["pay_1", "pay_2"]
+    assert ids(claim(connection, limit=2)) == ["pay_0"]
+
+
+def test_a_late_workers_word_is_ignored(connection: Connection, queue: Any) -> None:
+    """Neither its start nor its end counts once somebody else owns the row."""
+    queue(1)
+    claim(connection, owner="first")
+    claim(connection, owner="second", now_ms=NOW_MS + LEASE_MS)
+    frozen = freeze_delivery(connection, "pay_0", owner="first", now_ms=NOW_MS)
+    finished = finish_delivery(
+        connection, "pay_0", owner="first", state="done", reason="attributed", due_at_ms=None
+    )
+    row = row_of(connection)
+
+    assert (frozen, finished) == (False, False)
+    assert (row["state"], row["owner"], row["first_sent_at_ms"]) == ("sending", "second", None)
+
+
+def test_the_first_send_is_marked_once(connection: Connection, queue: Any) -> None:
+    """A repeat does not move it."""
+    queue(1)
+    for moment in (NOW_MS, NOW_MS + LEASE_MS):
+        claim(connection, now_ms=moment)
+        assert freeze_delivery(connection, "pay_0", owner="me", now_ms=moment)
+
+    assert row_of(connection)["first_sent_at_ms"] == NOW_MS
+    assert row_of(connection)["confirmed"] is True
+
+
+def test_a_finished_row_is_not_due(connection: Connection, queue: Any) -> None:
+    """And its end cannot be written twice."""
+    queue(1)
+    claim(connection)
+    values: dict[str, Any] = {"state": "done", "reason": "attributed", "due_at_ms": None}
+    first = finish_delivery(connection, "pay_0", owner="me", **values)
+    second = finish_delivery(connection, "pay_0", owner="me", **values)
+
+    assert (first, second) == (True, False)
+    assert next_due_ms(connection) is None
+    assert row_of(connection)["owner"] is None
+
+
+def test_too_many_attempts_park_a_row_and_nobody_else(connection: Connection, queue: Any) -> None:
+    """Whoever was claimed 300 times without an end is left to a person."""
+    queue(2)
+    change(connection, "pay_0", attempts=MAX_ATTEMPTS - 1)
+    last = claim(connection)
+    change(connection, "pay_0", due_at_ms=NOW_MS)
+    after = claim(connection)
+    row = row_of(connection)
+
+    assert ids(last) == ["pay_0", "pay_1"]
+    assert after == []
+    assert (row["state"], row["reason"]) == ("parked", "too_many_attempts")
+    assert (row["due_at_ms"], row["owner"], row["attempts"]) == (None, None, MAX_ATTEMPTS)
+
+
+def test_a_restart_takes_over_what_others_had_leased(connection: Connection, queue: Any) -> None:
+    """One process owns the file, so every other owner is gone; its own leases stay."""
+    queue(2)
+    claim(connection, owner="gone", limit=1)
+    claim(connection, owner="me", limit=1)
+    released = release_orphans(connection, owner="me", now_ms=NOW_MS + 5)
+
+    assert released == 1
+    assert ids(claim(connection, now_ms=NOW_MS + 5)) == ["pay_0"]
+
+
+def test_a_claim_knows_whether_a_pageview_has_passed(connection: Connection, queue: Any) -> None:
+    """Then nobody needs to ask DataFast for it."""
+    queue(1, VISITOR_ID)
+    before = claim(connection)
+    pageview = {"type": "pageview", "visitorId": VISITOR_ID, "href": "https://contour.example/"}
+    visit = visit_from_pageview(pageview)
+    assert visit is not None
+    record_visit(connection, visit, NOW_MS)
+    after = claim(connection, now_ms=NOW_MS + LEASE_MS)
+
+    assert [before[0].pageview_passed, after[0].pageview_passed] == [False, True]
+
+
+def test_a_dropped_visitor_is_not_sent(connection: Connection, queue: Any) -> None:
+    """The row still shows whom it was about."""
+    queue(1, VISITOR_ID)
+    change(connection, visitor_dropped=True)
+
+    assert claim(connection)[0].payment.datafast_visitor_id is None
+    assert row_of(connection)["visitor_id"] == VISITOR_ID
+
+
+@pytest.mark.parametrize("due", [None, NOW_MS + 1], ids=["never", "later"])
+def test_what_is_not_due_is_not_claimed(
+    connection: Connection, queue: Any, due: int | None
+) -> None:
+    """Null means never."""
+    queue(1)
+    change(connection, due_at_ms=due)
+
+    assert claim(connection) == []
+    assert row_of(connection)["attempts"] == 0
+
+
+def test_a_lane_begins_with_a_burst_and_refills_with_time(
+    connection: Connection, queue: Any
+) -> None:
+    """Ten at once, then fifty a minute."""
+    queue(40)
+    at_once = ids(claim(connection, limit=40))
+    nothing = ids(claim(connection, limit=40, now_ms=NOW_MS + 1199))
+    one = ids(claim(connection, limit=40, now_ms=NOW_MS + 1200))
+    after_a_pause = ids(claim(connection, limit=40, now_ms=NOW_MS + 50_000))
+
+    assert (len(at_once), nothing, len(one)) == (lanes.BURST, [], 1)
+    assert len(after_a_pause) == lanes.BURST
+
+
+def test_a_question_about_a_visitor_is_paid_for_beforehand(
+    connection: Connection, queue: Any
+) -> None:
+    """Two calls before the first send of a sale whose visitor nobody has seen; one afterwards."""
+    queue(8, VISITOR_ID)
+    with_questions = ids(claim(connection))
+    too_little = ids(claim(connection, now_ms=NOW_MS + 1200))
+    next_one = ids(claim(connection, now_ms=NOW_MS + 2400))
+    change(connection, "pay_0", due_at_ms=NOW_MS - 100, first_sent_at_ms=NOW_MS)
+    repeated = ids(claim(connection, now_ms=NOW_MS + 3600))
+
+    assert with_questions == [f"pay_{number}" for number in range(5)]
+    assert (too_little, next_one, repeated) == ([], ["pay_5"], ["pay_0"])
+
+
+def test_a_clock_set_back_neither_refills_nor_blocks(connection: Connection, queue: Any) -> None:
+    """It is believed from there on."""
+    queue(12)
+    claim(connection, limit=40)
+    back = NOW_MS - 3_600_000
+    change(connection, "pay_10", due_at_ms=back)
+    nothing = claim(connection, now_ms=back)
+    one = claim(connection, now_ms=back + 1200)
+
+    assert (nothing, ids(one)) == ([], ["pay_10"])
+
+
+def test_a_slowed_lane_lets_nothing_pass_before_its_moment(
+    connection: Connection, queue: Any
+) -> None:
+    """For every row; a shorter wait does not shorten a longer one."""
+    queue(2)
+    claim(connection, limit=1)
+    lanes.slow_down(connection, "lane", not_before_ms=NOW_MS + 5000)
+    lanes.slow_down(connection, "lane", not_before_ms=NOW_MS + 1000)
+    early = claim(connection, now_ms=NOW_MS + 4999)
+
+    assert early == []
+    assert ids(claim(connection, now_ms=NOW_MS + 5000)) == ["pay_1"]
+
+
+def test_a_paused_lane_sends_one_to_see(connection: Connection, queue: Any) -> None:
+    """After its moment; a good answer lets all go on."""
+    queue(5)
+    claim(connection, limit=1)
+    lanes.pause(connection, "lane", reason="key_refused", not_before_ms=NOW_MS + 1000)
+    early = claim(connection, now_ms=NOW_MS + 999)
+    probe = claim(connection, now_ms=NOW_MS + 1000)
+    lanes.resume(connection, "lane")
+    all_others = claim(connection, now_ms=NOW_MS + 1000)
+    lane = lanes.find_lane(connection, "lane")
+
+    assert (early, ids(probe)) == ([], ["pay_1"])
+    assert ids(all_others) == ["pay_2", "pay_3", "pay_4"]
+    assert lane is not None
+    assert lane["paused_reason"] is None
+
+
+def test_another_key_is_another_lane(connection: Connection, queue: Any) -> None:
+    """So a changed key is not held up by the old one's pause; names tell no key."""
+    queue(2)
+    old, new = (lanes.lane_name("https://datafa.st", key) for key in ("df_old", "df_new"))
+    claim(connection, lane=old, limit=1)
+    lanes.pause(connection, old, reason="key_refused", not_before_ms=NOW_MS + 900_000)
+
+    assert claim(connection, lane=old) == []
+    assert ids(claim(connection, lane=new)) == ["pay_1"]
+    assert "df_" not in old + new
+    assert old == lanes.lane_name("https://datafa.st", "df_old")
+    assert old != lanes.lane_name("https://elsewhere.example", "df_old")
+
+
+def test_an_unknown_lane_is_none(connection: Connection) -> None:
+    """Before the first claim there is no row."""
+    assert lanes.find_lane(connection, "lane") is None
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(-5000, 30_000), st.integers(0, 12)), max_size=40),
+    per_minute=st.sampled_from([1.0, 50.0, 600.0]),
+)
+def test_no_minute_sees_more_than_burst_and_rate(
+    shared_engines: Engines, steps: list[tuple[int, int]], per_minute: float
+) -> None:
+    """Whatever the rhythm, and with a clock that jumps back now and then."""
+    calls: list[int] = []
+    with shared_engines.writing.connect() as connection, connection.begin() as transaction:
+        now_ms = latest_ms = NOW_MS
+        for passed_ms, wanted in steps:
+            now_ms += passed_ms
+            latest_ms = max(now_ms, latest_ms)
+            budget = lanes.lock_lane(connection, "lane", per_minute=per_minute, now_ms=now_ms)
+            spent = min(wanted, max(int(budget.tokens), 0))
+            lanes.spend(connection, "lane", spent)
+            # Judged by time that has really passed: what a jump back repeats is no new time.
+            calls += [latest_ms] * spent
+        transaction.rollback()
+
+    jumps_back = sum(-passed for passed, _ in steps if passed < 0)
+    allowed = max(lanes.BURST, per_minute / 60) + (60_000 + jumps_back) * per_minute / 60_000
+    for start in calls:
+        assert sum(start <= each < start + 60_000 for each in calls) <= allowed + 1
+
+
+def test_rows_of_every_state_are_left_alone_by_a_claim_unless_due(
+    connection: Connection, queue: Any
+) -> None:
+    """Held, done and parked rows have no moment, or one that somebody gave them."""
+    queue(3)
+    change(connection, "pay_0", state="held", due_at_ms=None)
+    change(connection, "pay_1", state="parked", due_at_ms=None)
+    change(connection, "pay_2", state="done", verdict="no_pageview", due_at_ms=NOW_MS)
+    claimed = claim(connection)
+    states = connection.execute(
+        select(deliveries.c.transaction_id, deliveries.c.state).order_by("transaction_id")
+    ).all()
+
+    assert [(each.state, each.verdict) for each in claimed] == [("done", "no_pageview")]
+    assert [tuple(each) for each in states] == [
+        ("pay_0", "held"),
+        ("pay_1", "parked"),
+        ("pay_2", "sending"),
+    ]
