@@ -87,7 +87,7 @@ def command(
         click.echo(_curl(url, headers, body), nl=False)
         return
     click.echo(f"{event} {headers['webhook-id']} to {url}")
-    outgoing = Outgoing("POST", url, headers, body)
+    outgoing = Outgoing("POST", _resolved(url), {"host": urlsplit(url).netloc} | headers, body)
     if not asyncio.run(_deliver([outgoing] * duplicate)):
         raise SystemExit(1)
 
@@ -137,6 +137,15 @@ def _check_url(url: str) -> None:
             "it must be an https URL without a password (http on localhost only)",
             param_hint="--to",
         )
+
+
+def _resolved(url: str) -> str:
+    """Write this machine's address for a name such as shop.localhost: resolvers may not know it."""
+    parts = urlsplit(url)
+    if not (parts.hostname or "").endswith(".localhost"):
+        return url
+    netloc = "127.0.0.1" if parts.port is None else f"127.0.0.1:{parts.port}"
+    return parts._replace(netloc=netloc).geturl()
 
 
 def _secret(environ: dict[str, str], name: str) -> str:

@@ -164,6 +164,15 @@ def test_a_shop_that_is_not_there_is_a_sentence(folder: Path) -> None:
     assert result.stderr == "kit: no usable answer from 127.0.0.1:9: connect\n"
 
 
+def test_a_name_under_localhost_is_this_machine(folder: Path, shop: Shop) -> None:
+    """Not every resolver knows shop.localhost; the receiver still sees the name."""
+    url = shop.url.replace("127.0.0.1", "shop.localhost") + "/webhooks/dodo"
+    result = trigger("payment.succeeded", "--to", url)
+
+    assert result.exit_code == 0, result.output
+    assert f"http://{shop.received[0][0]['host']}/webhooks/dodo" == url
+
+
 def test_the_printed_curl_sends_what_is_signed(folder: Path, shop: Shop) -> None:
     """A shell that runs the command hands curl the signed bytes; the secret is not in it."""
     folder.joinpath("curl").write_text(
