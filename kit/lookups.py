@@ -39,15 +39,12 @@ class Lookups:
         """
         if not delivery.confirmed:
             delivery = await self._confirmed(delivery)
-        if not delivery.renewal_proven:
+        for complete in (self._renewal_proven, self._visitor_found):
             try:
-                delivery = await self._renewal_proven(delivery)
+                delivery = await complete(delivery)
             except (DodoError, TransportError):
                 if age_s <= HORIZON_S:
                     raise
-        no_visitor = delivery.payment.datafast_visitor_id is None
-        if no_visitor and delivery.subscription_id is not None:
-            delivery = await self._visitor_found(delivery, delivery.subscription_id)
         return delivery
 
     async def _confirmed(self, delivery: Delivery) -> Delivery:
@@ -63,6 +60,8 @@ class Lookups:
         return replace(delivery, confirmed=True)
 
     async def _renewal_proven(self, delivery: Delivery) -> Delivery:
+        if delivery.renewal_proven:
+            return delivery
         payment_id = str(delivery.payment_id)
         created_at_ms = milliseconds(delivery.payment.timestamp)
 
@@ -92,18 +91,35 @@ class Lookups:
             if facts.paid:
                 yield facts
 
-    async def _visitor_found(self, delivery: Delivery, subscription_id: str) -> Delivery:
-        try:
-            subscription = await self.dodo.subscription(subscription_id)
-        except DodoError as refusal:
-            if refusal.retryable:
-                raise
+    async def _visitor_found(self, delivery: Delivery) -> Delivery:
+        """Look in the ledger again, which may know more by now, then at Dodo's subscriptions."""
+        if delivery.payment.datafast_visitor_id is not None:
             return delivery
-        found = _facts(subscription).visitor_id
+        payment_id, named = delivery.payment_id, delivery.subscription_id
+
+        def ask_ledger(
+            connection: Connection,
+        ) -> tuple[tuple[str | None, str | None], tuple[str, ...]]:
+            charged = sales.charged_subscriptions(connection, payment_id) if payment_id else ()
+            names = tuple(dict.fromkeys((named, *charged) if named else charged))
+            return sales.find_visitor(connection, payment_id, names), names
+
+        (found, source), subscriptions = await self.ledger.read(ask_ledger)
+        for subscription_id in subscriptions:
+            if found is None:
+                found, source = await self._subscriber(subscription_id), "dodo"
         if found is None:
             return delivery
         payment = replace(delivery.payment, datafast_visitor_id=found)
-        return replace(delivery, payment=payment, visitor_source="dodo")
+        return replace(delivery, payment=payment, visitor_source=source or "ledger")
+
+    async def _subscriber(self, subscription_id: str) -> str | None:
+        try:
+            return _facts(await self.dodo.subscription(subscription_id)).visitor_id
+        except DodoError as refusal:
+            if refusal.retryable:
+                raise
+            return None
 
     async def resolve(self, event: Row) -> None:
         """

@@ -107,8 +107,7 @@ def _settled(connection: Connection, row: Row, policy: Policy, now_ms: int) -> d
         return described | waiting
     state = "parked" if outcome.reason in _FOR_A_PERSON else "skipped"
     if event.type == "payment.succeeded" and facts.payment_id is not None and state == "skipped":
-        if find_delivery(connection, facts.payment_id) is None:
-            sales.drop_dependents(connection, facts.payment_id)
+        sales.drop_dependents(connection, facts.payment_id)
     return described | {"state": state, "reason": outcome.reason}
 
 

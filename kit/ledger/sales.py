@@ -209,6 +209,8 @@ def is_older_than_ledger(connection: Connection, payment_id: str) -> bool:
 
 def drop_dependents(connection: Connection, payment_id: str) -> None:
     """Let the reversals of a sale that does not count be counted neither."""
+    if find_delivery(connection, payment_id) is not None:
+        return  # another message of it did count
     connection.execute(
         update(deliveries)
         .where(deliveries.c.depends_on == payment_id, deliveries.c.first_sent_at_ms.is_(None))
