@@ -17,7 +17,14 @@ from dodopayments.types import Currency, PaymentSucceededWebhookEvent, WebhookEv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.helpers.dodo_datafast import Signed, Skip, exponent, payment_for, read_event
+from kit.helpers.dodo_datafast import (
+    Signed,
+    Skip,
+    exponent,
+    known_from_payment,
+    payment_for,
+    read_event,
+)
 
 Script = Literal["basic", "zero_decimal", "subscription"]
 SCRIPTS: tuple[Script, ...] = ("basic", "zero_decimal", "subscription")
@@ -211,13 +218,39 @@ def test_difference_no_subscription_id_is_sent() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("name", ["refund.succeeded", "dispute.opened", "subscription.active"])
+@pytest.mark.parametrize("name", ["refund.succeeded", "dispute.opened"])
 def test_difference_other_events_are_never_posted(script: Script, name: str) -> None:
     """The guide's scripts hand the raw webhook on; here there is a reason instead."""
     webhook = sample(name)
 
     assert guide(script, webhook) == webhook
     assert isinstance(ours(webhook), Skip)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_difference_a_trial_is_reported_as_one(script: Script) -> None:
+    """The guide hands the raw subscription on; here its free trial is a report of nothing paid."""
+    webhook = sample("subscription.active")
+    body = ours(webhook)
+
+    assert guide(script, webhook) == webhook
+    assert isinstance(body, dict)
+    assert (body["amount"], body["is_free_trial"]) == (0, True)
+    assert body["transaction_id"] == "trial_sub_U1"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_difference_a_refund_is_reported_as_one(script: Script) -> None:
+    """With the payment as Dodo's API gives it; the guide posts the raw refund."""
+    webhook = sample("refund.succeeded")
+    event = read_event(Signed("msg_1", SENT_AT, json.dumps(webhook).encode()))
+    result = payment_for(event, known_from_payment(sample()["data"]))
+
+    assert guide(script, webhook) == webhook
+    assert not isinstance(result, Skip)
+    assert (result.amount, result.refunded) == (Decimal("10.00"), True)
+    assert result.transaction_id == "ref_R1"
+    assert result.datafast_visitor_id == VISITOR
 
 
 @pytest.mark.parametrize("kind", sorted(set(get_args(WebhookEventType)) - {"payment.succeeded"}))
