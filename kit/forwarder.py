@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from kit.datafast import DataFastClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
-from kit.ledger import Ledger, deliveries, events, lanes
+from kit.ledger import Ledger, deliveries, events, lanes, sales
 from kit.ledger.deliveries import Delivery
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.rows import Row
@@ -249,6 +249,8 @@ class Forwarder:
                 visitor_dropped=delivery.visitor_dropped or outcome.drop_visitor,
                 attempts=delivery.attempts + (0 if outcome.counts_attempt else -1),
             )
+            if delivery.kind == "sale" and outcome.state == "done" and outcome.verdict is not None:
+                sales.release_dependents(connection, delivery.payment.transaction_id, now_ms)
             lane = self.pace.lane
             if outcome.pause_reason is not None:
                 pause_ms = int(PAUSE_S * 1000)

@@ -102,7 +102,7 @@ class World:
 
     async def buy(self) -> None:
         """Have a visitor buy at Dodo's stand-in, and store the webhook that follows."""
-        client = self.forwarder().dodo
+        client = self.forwarder().lookups.dodo
         session = await client.create_checkout(
             [{"product_id": "pdt_coastline", "quantity": 1}],
             metadata={"datafast_visitor_id": VISITOR_ID},

@@ -90,8 +90,12 @@ TABLE = [
     ("new", NO_PAGEVIEW, Outcome("done", "no_pageview", "no_pageview", due_in_s=RECHECK_S)),
     ("new", NO_ECHO, Outcome("done", "no_echo", "unconfirmed", due_in_s=RECHECK_S)),
     ("new", HTML, Outcome("done", "reply_html", "unconfirmed", due_in_s=RECHECK_S)),
-    ("new", TIMEOUT, Outcome("ready", "datafast_timeout", due_in_s=0.5)),
-    ("new", LIMITED, Outcome("ready", "rate_limited", due_in_s=30.0, slow_lane_s=30.0)),
+    ("new", TIMEOUT, Outcome("ready", "datafast_timeout", due_in_s=0.5, answered=False)),
+    (
+        "new",
+        LIMITED,
+        Outcome("ready", "rate_limited", due_in_s=30.0, slow_lane_s=30.0, answered=False),
+    ),
     (
         "new",
         KEY_REFUSED,
@@ -101,13 +105,14 @@ TABLE = [
             due_in_s=0.0,
             pause_reason="key_refused",
             counts_attempt=False,
+            answered=False,
         ),
     ),
     # After an answer that was lost.
     ("reply lost", ATTRIBUTED, Outcome("done", "attributed", "attributed")),
     ("reply lost", DUPLICATE, Outcome("done", "duplicate_after_lost_reply", "recorded")),
     ("reply lost", NO_PAGEVIEW, Outcome("done", "no_pageview", "no_pageview", due_in_s=RECHECK_S)),
-    ("reply lost", TIMEOUT, Outcome("ready", "datafast_timeout", due_in_s=1.0)),
+    ("reply lost", TIMEOUT, Outcome("ready", "datafast_timeout", due_in_s=1.0, answered=False)),
     # The visitor was unknown, or nothing was proven: asked again.
     ("visitor unknown", ATTRIBUTED, Outcome("done", "attributed", "attributed")),
     ("visitor unknown", UNSTATED, Outcome("done", "attribution_not_stated", "recorded")),
@@ -118,7 +123,11 @@ TABLE = [
         NO_PAGEVIEW,
         Outcome("done", "no_pageview", "no_pageview", due_in_s=0.0, drop_visitor=True),
     ),
-    ("visitor unknown", TIMEOUT, Outcome("done", "no_pageview", "no_pageview", due_in_s=1.0)),
+    (
+        "visitor unknown",
+        TIMEOUT,
+        Outcome("done", "no_pageview", "no_pageview", due_in_s=1.0, answered=False),
+    ),
     (
         "visitor unknown",
         KEY_REFUSED,
@@ -129,6 +138,7 @@ TABLE = [
             due_in_s=0.0,
             pause_reason="key_refused",
             counts_attempt=False,
+            answered=False,
         ),
     ),
     ("unconfirmed", DUPLICATE, Outcome("done", "no_echo", "unconfirmed")),
@@ -137,12 +147,21 @@ TABLE = [
         HTML,
         Outcome("done", "reply_html", "unconfirmed", due_in_s=0.0, drop_visitor=True),
     ),
-    # The visitor was dropped: whatever comes now is the end.
+    # The visitor was dropped: whatever proves something is the end; what proves nothing is not.
     ("visitor dropped", RECORDED, Outcome("done", "recorded_without_visitor", "recorded")),
     ("visitor dropped", DUPLICATE, Outcome("done", "no_pageview", "no_pageview")),
-    ("visitor dropped", NO_ECHO, Outcome("done", "no_pageview", "no_pageview")),
+    ("visitor dropped", NO_PAGEVIEW, Outcome("done", "no_pageview", "no_pageview")),
+    (
+        "visitor dropped",
+        NO_ECHO,
+        Outcome("done", "no_pageview", "no_pageview", due_in_s=4 * RECHECK_S),
+    ),
     ("visitor dropped", REJECTED, Outcome("parked", "rejected", "rejected")),
-    ("unconfirmed, no visitor", NO_ECHO, Outcome("done", "no_echo", "unconfirmed")),
+    (
+        "unconfirmed, no visitor",
+        NO_ECHO,
+        Outcome("done", "no_echo", "unconfirmed", due_in_s=4 * RECHECK_S),
+    ),
 ]
 
 
@@ -246,4 +265,13 @@ def test_what_has_a_verdict_keeps_it_past_the_horizon() -> None:
     """It may well be stored; a person is to look."""
     outcome = retry(UNCONFIRMED, "datafast_timeout", age_s=HORIZON_S + 1, random=half)
 
-    assert outcome == Outcome("parked", "horizon", "unconfirmed")
+    assert outcome == Outcome("parked", "horizon", "unconfirmed", answered=False)
+
+
+def test_what_stays_unproven_is_asked_again_for_72_hours_and_then_shown_to_a_person() -> None:
+    """A web page with status 200 proves nothing, and the money may not be counted."""
+    again = outcome_of(NEVER_NAMED, HTML, age_s=HORIZON_S, random=half)
+    given_up = outcome_of(NEVER_NAMED, HTML, age_s=HORIZON_S + 1, random=half)
+
+    assert again.due_in_s is not None
+    assert given_up == Outcome("parked", "reply_html", "unconfirmed")

@@ -137,7 +137,9 @@ def test_the_first_send_is_marked_once(connection: Connection, queue: Any) -> No
     queue(1)
     for moment in (NOW_MS, NOW_MS + LEASE_MS):
         claim(connection, now_ms=moment)
-        assert freeze_delivery(connection, "pay_0", owner="me", now_ms=moment)
+        assert freeze_delivery(
+            connection, "pay_0", owner="me", now_ms=moment, proven={"confirmed": True}
+        )
 
     assert row_of(connection)["first_sent_at_ms"] == NOW_MS
     assert row_of(connection)["confirmed"] is True

@@ -112,6 +112,7 @@ def test_an_order_is_told_from_landing_to_answer(
         ("Return from Dodo's page", "returned"),
         ("payment.succeeded received", "verified"),
         ("payment.succeeded read", "mapped"),
+        ("Counted as", "sale"),
         ("Visitor of the payment", "visitor_in_metadata"),
         ("Sent to DataFast", "sent"),
         ("DataFast's answer", "attributed"),

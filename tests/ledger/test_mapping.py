@@ -15,6 +15,7 @@ from kit.ledger.deliveries import claim_deliveries, find_delivery, freeze_delive
 from kit.ledger.engine import Engines
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.rows import Row
+from kit.ledger.sales import charged_subscriptions
 from kit.ledger.schema import deliveries, events, payments
 from kit.ledger.stamps import moment_of
 from kit.sandbox import fixtures
@@ -103,9 +104,12 @@ def test_a_sale_becomes_one_report(connection: Connection, message: Message, sto
         "transaction_id": "pay_example",
         "kind": "sale",
         "payment_id": "pay_example",
+        "subscription_id": None,
         "order_ref": None,
+        "depends_on": None,
         "amount": "29.00",
         "currency": "USD",
+        "amount_minor": 2900,
         "visitor_id": VISITOR_ID,
         "visitor_source": "metadata",
         "visitor_dropped": False,
@@ -113,6 +117,7 @@ def test_a_sale_becomes_one_report(connection: Connection, message: Message, sto
         "email": None,
         "name": None,
         "renewal": False,
+        "renewal_proven": True,
         "refunded": False,
         "is_free_trial": False,
         "occurred_at_ms": 1_790_932_490_118,
@@ -128,6 +133,7 @@ def test_a_sale_becomes_one_report(connection: Connection, message: Message, sto
         "due_at_ms": NOW_MS,
         "owner": None,
         "attempts": 0,
+        "delete_first": False,
         "first_sent_at_ms": None,
         "answered_at_ms": None,
     }
@@ -146,7 +152,6 @@ def test_what_later_messages_need_is_kept(
         "payment_id": "pay_example",
         "order_ref": None,
         "checkout_session_id": "cks_example",
-        "subscription_id": "sub_1",
         "customer_id": "cus_example",
         "brand_id": "brnd_contour",
         "visitor_id": VISITOR_ID,
@@ -159,8 +164,9 @@ def test_what_later_messages_need_is_kept(
         "settlement_tax_minor": 400,
         "settlement_currency": "USD",
         "is_update_payment_method": False,
-        "created_at_ms": 1_790_932_527_402,
+        "created_at_ms": 1_790_932_490_118,
     }
+    assert charged_subscriptions(connection, "pay_example") == ("sub_1",)
 
 
 @pytest.mark.parametrize(
@@ -238,8 +244,9 @@ def test_a_person_is_sent_only_on_request(
         ("subscription.active", {}, Policy(), "event_not_money"),
         ("payment.failed", {}, Policy(), "event_not_money"),
         ("license_key.created", {}, Policy(), "event_not_money"),
-        ("refund.succeeded", {}, Policy(), "refund_not_counted"),
-        ("dispute.opened", {}, Policy(), "dispute_not_counted"),
+        ("refund.failed", {}, Policy(), "event_not_money"),
+        ("dispute.opened", {}, Policy(), "event_not_money"),
+        ("dispute.lost", {}, Policy(reverse_disputes=False), "disputes_ignored"),
         (
             "payment.succeeded",
             {"is_update_payment_method": True},
@@ -249,21 +256,8 @@ def test_a_person_is_sent_only_on_request(
         ("payment.succeeded", {"status": "processing"}, Policy(), "status_not_succeeded"),
         ("payment.succeeded", {"total_amount": 0}, Policy(), "zero_amount"),
         ("payment.succeeded", {"tax": 2900}, Policy(basis="net"), "zero_amount"),
-        ("payment.succeeded", {"currency": "XXX"}, Policy(), "unknown_currency"),
-        ("payment.succeeded", {"currency": None}, Policy(), "unknown_currency"),
-        ("payment.succeeded", {"total_amount": -1}, Policy(), "amount_invalid"),
-        ("payment.succeeded", {"total_amount": "2900"}, Policy(), "amount_invalid"),
-        ("payment.succeeded", {"total_amount": True}, Policy(), "amount_invalid"),
-        ("payment.succeeded", {"total_amount": 29.5}, Policy(), "amount_invalid"),
-        ("payment.succeeded", {"total_amount": 2**53}, Policy(), "amount_invalid"),
         ("payment.succeeded", {"payment_id": None}, Policy(), "no_payment_id"),
         ("payment.succeeded", {"payment_id": "pay/../x"}, Policy(), "no_payment_id"),
-        (
-            "payment.succeeded",
-            {"settlement_amount": None},
-            Policy(basis="settlement"),
-            "settlement_missing",
-        ),
         (
             "payment.succeeded",
             {"brand_id": "brnd_other"},
@@ -286,6 +280,57 @@ def test_what_is_not_reported_has_a_reason(
     read_all(connection, policy)
 
     assert readings(connection) == {"m1": ("skipped", reason)}
+    assert connection.execute(select(deliveries)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"currency": "XXX"}, "unknown_currency"),
+        ({"currency": None}, "unknown_currency"),
+        ({"total_amount": -1}, "amount_invalid"),
+        ({"total_amount": "2900"}, "amount_invalid"),
+        ({"total_amount": True}, "amount_invalid"),
+        ({"total_amount": 29.5}, "amount_invalid"),
+        ({"total_amount": 2**53}, "amount_invalid"),
+    ],
+)
+def test_money_that_cannot_be_told_is_parked(
+    connection: Connection,
+    message: Message,
+    store: Store,
+    changes: dict[str, Any],
+    reason: str,
+) -> None:
+    """A person is to look, and nothing is guessed."""
+    store(message("m1", **changes))
+    read_all(connection)
+
+    assert readings(connection) == {"m1": ("parked", reason)}
+    assert connection.execute(select(deliveries)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("event_type", "changes", "policy"),
+    [
+        ("payment.succeeded", {"settlement_amount": None}, Policy(basis="settlement")),
+        ("refund.succeeded", {}, Policy()),
+        ("dispute.lost", {}, Policy()),
+    ],
+)
+def test_what_lacks_its_payment_waits_for_it(
+    connection: Connection,
+    message: Message,
+    store: Store,
+    event_type: str,
+    changes: dict[str, Any],
+    policy: Policy,
+) -> None:
+    """Dodo is asked for it, which a transaction cannot do."""
+    store(message("m1", event_type, **changes))
+    read_all(connection, policy)
+
+    assert readings(connection) == {"m1": ("waiting", "awaiting_payment")}
     assert connection.execute(select(deliveries)).all() == []
 
 

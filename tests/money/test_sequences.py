@@ -5,7 +5,7 @@ import pytest
 from kit.helpers.dodo_datafast import Basis
 from kit.ledger.mapping import Policy
 from tests.money.harness import Shop
-from tests.money.messages import sold, subscribed
+from tests.money.messages import disputed, refunded, sold, subscribed
 from tests.money.rows import Sequence
 from tests.money.sequences import SEQUENCES
 
@@ -31,10 +31,12 @@ async def test_sequence(shop: Shop, sequence: Sequence) -> None:
 
 
 async def test_every_report_is_dated_by_its_own_time(shop: Shop) -> None:
-    """A message may be hours late."""
+    """A message may be hours late; a dispute was opened long before its money went."""
     steps = (
         subscribed(trial_days=14, on=1.5, created_on=1),
         sold(on=2),
+        refunded(amount=100, is_partial=True, on=3),
+        disputed(on=9),
     )
     result = await shop.play(Sequence(name="dates", steps=steps))
     dates = {id_: payment["timestamp"] for id_, payment in result.received.items()}
@@ -42,13 +44,15 @@ async def test_every_report_is_dated_by_its_own_time(shop: Shop) -> None:
     assert dates == {
         "trial_sub_1": "2026-10-02T12:00:00.000Z",
         "pay_1": "2026-10-03T12:00:00.000Z",
+        "ref_1": "2026-10-04T12:00:00.000Z",
+        "dp_1": "2026-10-10T12:00:00.000Z",
     }
 
 
 @pytest.mark.parametrize("basis", ["gross", "net", "settlement"])
 async def test_every_delivery_keeps_its_basis(shop: Shop, basis: Basis) -> None:
     """A changed setting changes no figure that was promised before."""
-    sequence = Sequence(name=basis, steps=(sold(),), policy=Policy(basis=basis))
+    sequence = Sequence(name=basis, steps=(sold(), refunded()), policy=Policy(basis=basis))
     result = await shop.play(sequence)
 
     assert {row["basis"] for row in result.rows.values()} == {basis}
