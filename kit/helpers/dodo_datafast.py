@@ -805,8 +805,10 @@ class Original:
     settlement_currency: str | None = None
     reversed_minor: int = 0
     """What other refunds and disputes have taken back already."""
+    refunded: bool = False
+    """Whether another refund is among that."""
     disputed: bool = False
-    """Whether a dispute is among them: then a refund may find less left than it names."""
+    """Whether a dispute is: then a refund may find less left than it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -963,6 +965,8 @@ def reversal_minor(event: Event, original: Original) -> int | Skip:
 
     Never more than is left of it: a refund and a dispute of one payment do not reverse it twice.
     """
+    if original.currency not in _EXPONENTS:
+        return Skip("unknown_currency")
     if event.data.get("currency") not in (None, original.currency):
         # Dodo refunds adaptive currencies at the day's rate; what that is of the sale is unknown.
         return Skip("reversal_currency_differs")
@@ -978,7 +982,7 @@ def reversal_minor(event: Event, original: Original) -> int | Skip:
 
 def _refunded_minor(data: Mapping[str, Any], original: Original, rest_minor: int) -> int | Skip:
     if data.get("amount") is None:
-        whole = data.get("is_partial") is False and not original.reversed_minor
+        whole = data.get("is_partial") is False and not original.refunded
         return original.total_minor if whole else Skip("refund_amount_missing")
     amount_minor = _amount_minor(data.get("amount"))
     if amount_minor is None:

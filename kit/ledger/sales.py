@@ -177,6 +177,7 @@ def original_of(
         settlement_tax_minor=payment["settlement_tax_minor"],
         settlement_currency=payment["settlement_currency"],
         reversed_minor=sum(amount_minor for _, amount_minor in reversals),
+        refunded=any(kind == "refund" for kind, _ in reversals),
         disputed=any(kind == "dispute" for kind, _ in reversals),
     )
 

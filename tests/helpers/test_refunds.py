@@ -153,11 +153,14 @@ def test_an_absent_amount_is_never_guessed(is_partial: object) -> None:
 
 
 def test_an_absent_amount_of_a_whole_refund_is_the_total() -> None:
-    """As long as nothing was taken back before."""
+    """As long as there was no other refund; after a dispute it is what that left."""
     event = refund(amount=None, is_partial=False)
+    refunded = Original(3480, "EUR", reversed_minor=1, refunded=True)
+    disputed = Original(3480, "EUR", reversed_minor=1, disputed=True)
 
     assert taken(event).amount == Decimal("34.80")
-    assert skipped(event, Original(3480, "EUR", reversed_minor=1)) == "refund_amount_missing"
+    assert skipped(event, refunded) == "refund_amount_missing"
+    assert taken(event, disputed).amount == Decimal("34.79")
 
 
 @pytest.mark.parametrize("amount", [-1, True, "1000", 10.5, 2**53, [], {}], ids=repr)
