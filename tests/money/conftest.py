@@ -1,4 +1,4 @@
-"""One event loop, one ledger and one pair of stand-ins for all sequences."""
+"""One event loop, one ledger and one pair of stand-ins for the sequences of a file."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -22,15 +22,15 @@ DODO_KEY, DATAFAST_KEY = "dodo_test_money-suite", "df_money-suite"
 WEBSITE_ID, DOMAIN = "dfid_moneysuite0000000001", "shop.example"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def anyio_backend() -> str:
-    """Run async tests on asyncio, all of this folder in one loop."""
+    """Run async tests on asyncio, all of a file in one loop, which ends with the file."""
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def shop(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
-    """Run the stand-ins once; every sequence begins with empty ones."""
+    """Run the stand-ins once a file; every sequence begins with empty ones."""
     async with open_shop(tmp_path_factory.mktemp("money")) as running:
         yield running
 
