@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from kit.datafast import DataFastClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
-from kit.ledger import Ledger, deliveries, events, lanes, sales
-from kit.ledger.deliveries import Delivery
+from kit.ledger import Ledger, claims, events, lanes, sales
+from kit.ledger.claims import Delivery
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.rows import Row
 from kit.lookups import Lookups, UnknownAtDodo
@@ -133,11 +133,11 @@ class Forwarder:
 
     async def _claim(self, free: int) -> list[Delivery]:
         now_ms = self.ledger.now_ms()
-        due_ms = await self.ledger.read(deliveries.next_due_ms) if free > 0 else None
+        due_ms = await self.ledger.read(claims.next_due_ms) if free > 0 else None
         if due_ms is None or due_ms > now_ms:
             return []
         return await self.ledger.write(
-            lambda connection: deliveries.claim_deliveries(
+            lambda connection: claims.claim_deliveries(
                 connection,
                 lane=self.pace.lane,
                 owner=self.owner,
@@ -151,7 +151,7 @@ class Forwarder:
     def _take_over(self, connection: Connection) -> int:
         if connection.dialect.name != "sqlite":
             return 0  # other processes may be alive; their leases run out by themselves
-        return deliveries.release_orphans(connection, owner=self.owner, now_ms=self.ledger.now_ms())
+        return claims.release_orphans(connection, owner=self.owner, now_ms=self.ledger.now_ms())
 
     async def _deliver(self, delivery: Delivery) -> None:
         transaction_id = delivery.payment.transaction_id
@@ -189,7 +189,7 @@ class Forwarder:
             age_s = self._age_s(delivery)
             return outcome_of(delivery, verdict, age_s=age_s, random=self.jitter)
         await self.ledger.write(
-            lambda connection: deliveries.mark_deleted(connection, transaction_id, owner=self.owner)
+            lambda connection: claims.mark_deleted(connection, transaction_id, owner=self.owner)
         )
         return None
 
@@ -222,7 +222,7 @@ class Forwarder:
         return delivery, held
 
     def _freeze(self, delivery: Delivery) -> Callable[[Connection], bool]:
-        return lambda connection: deliveries.freeze_delivery(
+        return lambda connection: claims.freeze_delivery(
             connection,
             delivery.payment.transaction_id,
             owner=self.owner,
@@ -236,7 +236,7 @@ class Forwarder:
         def write(connection: Connection) -> None:
             now_ms = self.ledger.now_ms()
             due_in_s = outcome.due_in_s
-            deliveries.finish_delivery(
+            claims.finish_delivery(
                 connection,
                 delivery.payment.transaction_id,
                 owner=self.owner,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from kit.dodo import DodoClient
 from kit.errors import DodoError, TransportError
 from kit.ledger import Ledger, sales
-from kit.ledger.deliveries import Delivery
+from kit.ledger.claims import Delivery
 from kit.ledger.events import settle_event
 from kit.ledger.facts import Facts, facts_of
 from kit.ledger.rows import Row

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kit.helpers.dodo_datafast import Verdict
-from kit.ledger.deliveries import Delivery
+from kit.ledger.claims import Delivery
 
 FIRST_RETRY_S = 1.0
 MAX_RETRY_S = 3600.0

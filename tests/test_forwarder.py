@@ -21,7 +21,7 @@ from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.forwarder import LEASE_S, PAGEVIEW_CHECKS_S, Forwarder, Pace
 from kit.helpers.dodo_datafast import Signed
-from kit.ledger import Ledger, deliveries, lanes, schema
+from kit.ledger import Ledger, claims, deliveries, lanes, schema
 from kit.ledger.mapping import Policy
 from kit.ledger.visits import record_visit, visit_from_pageview
 from kit.lookups import Lookups
@@ -164,7 +164,7 @@ class World:
 
     async def waits_s(self) -> float | None:
         """Return in how many seconds something is due."""
-        due_ms = await self.ledger.read(deliveries.next_due_ms)
+        due_ms = await self.ledger.read(claims.next_due_ms)
         return None if due_ms is None else due_ms / 1000 - self.clock.now
 
     async def settle(self, forwarder: Forwarder, *, within_s: float = 1000.0) -> None:
@@ -590,7 +590,7 @@ async def test_three_days_of_silence_park_a_sale(world: World) -> None:
 
     assert (row["state"], row["reason"], row["verdict"]) == ("parked", "horizon", None)
     assert HORIZON_S < world.clock.now - begun < HORIZON_S + 3600
-    assert row["attempts"] < deliveries.MAX_ATTEMPTS
+    assert row["attempts"] < claims.MAX_ATTEMPTS
 
 
 async def test_datafast_back_after_three_days_less_an_hour_gets_everything(world: World) -> None:
@@ -712,7 +712,7 @@ async def test_a_row_that_kills_its_worker_each_time_comes_to_an_end(world: Worl
     """Parked for a person; what waits behind it flows."""
     await world.record(payment_id="pay_poison", metadata={})
     await world.forwarder(policy=Policy(held_for="test_mode")).step()
-    await world.change(state="ready", due_at_ms=0, attempts=deliveries.MAX_ATTEMPTS - 1)
+    await world.change(state="ready", due_at_ms=0, attempts=claims.MAX_ATTEMPTS - 1)
     await cut_off_after_the_post(world, world.forwarder())
     await world.record(payment_id="pay_behind", metadata={})
     world.clock.now += LEASE_S

@@ -268,14 +268,14 @@ def test_the_table_cannot_be_changed() -> None:
 
 def test_states_are_those_of_the_design() -> None:
     """Every state that a delivery may be given, and no other."""
-    ledger = MODULES["ledger/deliveries.py"]
     outcomes = MODULES["outcomes.py"]
     given = arguments("Outcome", 0)
-    for node in ast.walk(ledger.tree):
-        if isinstance(node, ast.Call):
-            for keyword in node.keywords:
-                if keyword.arg == "state":
-                    given |= set(ledger.texts(keyword.value))
+    for ledger in (MODULES["ledger/deliveries.py"], MODULES["ledger/claims.py"]):
+        for node in ast.walk(ledger.tree):
+            if isinstance(node, ast.Call):
+                for keyword in node.keywords:
+                    if keyword.arg == "state":
+                        given |= set(ledger.texts(keyword.value))
     for returned in outcomes.returned_tuples("_standing"):
         given |= set(outcomes.texts(returned.elts[0]))
 

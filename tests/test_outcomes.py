@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.helpers.dodo_datafast import Payment, Verdict
-from kit.ledger.deliveries import MAX_ATTEMPTS, Delivery
+from kit.ledger.claims import MAX_ATTEMPTS, Delivery
 from kit.outcomes import (
     FIRST_RETRY_S,
     HORIZON_S,

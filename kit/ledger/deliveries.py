@@ -1,57 +1,17 @@
 """Statements on `deliveries`: one row for each report to DataFast, keyed by `transaction_id`."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select, update
 
 from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
-from kit.ledger.lanes import Budget, lock_lane, spend
 from kit.ledger.rows import Row, insert_or_ignore
-from kit.ledger.schema import deliveries, visits
-from kit.ledger.stamps import milliseconds, moment_of
+from kit.ledger.schema import deliveries
+from kit.ledger.stamps import milliseconds
 
-MAX_ATTEMPTS = 300
 _FROZEN = ("amount", "currency", "refunded", "is_free_trial")
 _FILLABLE = ("visitor_id", "customer_id", "email", "name", "order_ref")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One claimed delivery, as its sender needs it."""
-
-    payment: Payment
-    kind: str
-    payment_id: str | None
-    subscription_id: str | None
-    order_ref: str | None
-    state: str
-    """The state it was claimed from: a repeated check comes from "done"."""
-    reason: str
-    verdict: str | None
-    confirmed: bool
-    renewal_proven: bool
-    visitor_source: str
-    visitor_dropped: bool
-    pageview_passed: bool
-    delete_first: bool
-    created_at_ms: int
-    first_sent_at_ms: int | None
-    attempts: int
-
-    def proven(self) -> dict[str, Any]:
-        """Return what is settled by the first send, as the columns that hold it."""
-        if self.first_sent_at_ms is not None:
-            return {}
-        return {
-            "renewal": self.payment.renewal,
-            "renewal_proven": self.renewal_proven,
-            "confirmed": self.confirmed,
-            "visitor_id": self.payment.datafast_visitor_id,
-            "visitor_source": self.visitor_source,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,160 +106,7 @@ def _fill(connection: Connection, new: NewDelivery, values: dict[str, Any]) -> N
         if new.renewal_proven and not there["renewal_proven"]:
             changes |= {"renewal": new.payment.renewal, "renewal_proven": True}
     if changes:
-        connection.execute(_one(new.payment.transaction_id).values(**changes))
-
-
-def claim_deliveries(
-    connection: Connection,
-    *,
-    lane: str,
-    owner: str,
-    per_minute: float,
-    limit: int,
-    lease_ms: int,
-    now_ms: int,
-) -> list[Delivery]:
-    """
-    Lease what is due, as far as the lane's budget goes, and count the attempt.
-
-    Counting at the claim makes a row that kills its worker come to an end.
-    """
-    budget = lock_lane(connection, lane, per_minute=per_minute, now_ms=now_ms)
-    if budget.not_before_ms > now_ms:
-        return []
-    # A paused lane sends one report to see whether the fault is mended.
-    limit = min(limit, int(budget.tokens), 1 if budget.paused_reason else limit)
-    rows = _due(connection, now_ms, limit) if limit > 0 else []
-    worn_out = [row["transaction_id"] for row in rows if row["attempts"] >= MAX_ATTEMPTS]
-    claimed, calls = _affordable([row for row in rows if row["attempts"] < MAX_ATTEMPTS], budget)
-    if worn_out:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.transaction_id.in_(worn_out))
-            .values(state="parked", reason="too_many_attempts", due_at_ms=None, owner=None)
-        )
-    if claimed:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.transaction_id.in_([row["transaction_id"] for row in claimed]))
-            .values(
-                state="sending",
-                owner=owner,
-                due_at_ms=now_ms + lease_ms,
-                attempts=deliveries.c.attempts + 1,
-            )
-        )
-        spend(connection, lane, calls)
-    return [_delivery(row) for row in claimed]
-
-
-def _affordable(rows: Sequence[Row], budget: Budget) -> tuple[list[Row], int]:
-    """Return the first rows that the budget is enough for, and how many calls they may make."""
-    claimed: list[Row] = []
-    calls = 0
-    for row in rows:
-        # Before its first send, a visitor that no pageview is known of is asked about.
-        asks = row["first_sent_at_ms"] is None and row["last_pageview_at_ms"] is None
-        cost = 1 + (asks and row["visitor_id"] is not None) + row["delete_first"]
-        if calls + cost > budget.tokens:
-            break
-        claimed.append(row)
-        calls += cost
-    return claimed, calls
-
-
-def _due(connection: Connection, now_ms: int, limit: int) -> Sequence[Row]:
-    # A lease that has run out is due as well: its owner is gone or too late.
-    return (
-        connection.execute(
-            select(deliveries, visits.c.last_pageview_at_ms)
-            .outerjoin(visits, visits.c.visitor_id == deliveries.c.visitor_id)
-            .where(deliveries.c.due_at_ms <= now_ms)
-            .order_by(deliveries.c.due_at_ms)
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=deliveries)
-        )
-        .mappings()
-        .all()
-    )
-
-
-def _delivery(row: Row) -> Delivery:
-    return Delivery(
-        payment=Payment(
-            amount=Decimal(row["amount"]),
-            currency=row["currency"],
-            transaction_id=row["transaction_id"],
-            datafast_visitor_id=None if row["visitor_dropped"] else row["visitor_id"],
-            email=row["email"],
-            name=row["name"],
-            customer_id=row["customer_id"],
-            renewal=row["renewal"],
-            refunded=row["refunded"],
-            is_free_trial=row["is_free_trial"],
-            timestamp=moment_of(row["occurred_at_ms"]),
-        ),
-        kind=row["kind"],
-        payment_id=row["payment_id"],
-        subscription_id=row["subscription_id"],
-        order_ref=row["order_ref"],
-        state=row["state"],
-        reason=row["reason"],
-        verdict=row["verdict"],
-        confirmed=row["confirmed"],
-        renewal_proven=row["renewal_proven"],
-        visitor_source=row["visitor_source"],
-        visitor_dropped=row["visitor_dropped"],
-        pageview_passed=row["last_pageview_at_ms"] is not None,
-        delete_first=row["delete_first"],
-        created_at_ms=row["created_at_ms"],
-        first_sent_at_ms=row["first_sent_at_ms"],
-        attempts=row["attempts"] + 1,  # with this claim, which the row as read does not show
-    )
-
-
-def freeze_delivery(
-    connection: Connection,
-    transaction_id: str,
-    *,
-    owner: str,
-    now_ms: int,
-    proven: Mapping[str, Any] | None = None,
-) -> bool:
-    """
-    Mark a delivery as sent for the first time, with what was `proven` on the way here.
-
-    From here on nothing but the visitor may change. Returns False when the lease was lost.
-    """
-    frozen = connection.execute(
-        _one(transaction_id)
-        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(
-            first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), **(proven or {})
-        )
-    )
-    return frozen.rowcount == 1
-
-
-def finish_delivery(
-    connection: Connection, transaction_id: str, *, owner: str, **values: Any
-) -> bool:
-    """Write down what came of a claim; False when a late worker no longer owns it."""
-    finished = connection.execute(
-        _one(transaction_id)
-        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(owner=None, **values)
-    )
-    return finished.rowcount == 1
-
-
-def mark_deleted(connection: Connection, transaction_id: str, *, owner: str) -> None:
-    """Write down that DataFast has forgotten a payment, so that it can be reported anew."""
-    connection.execute(
-        _one(transaction_id)
-        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(delete_first=False, visitor_dropped=False, first_sent_at_ms=None)
-    )
+        connection.execute(one(new.payment.transaction_id).values(**changes))
 
 
 def join_return(
@@ -324,26 +131,6 @@ def join_return(
     )
 
 
-def release_orphans(connection: Connection, *, owner: str, now_ms: int) -> int:
-    """
-    Make due at once what other owners had leased.
-
-    Only for a database of one process: there, every other owner is gone.
-    """
-    released = connection.execute(
-        update(deliveries)
-        .where(deliveries.c.state == "sending", deliveries.c.owner != owner)
-        .values(due_at_ms=now_ms)
-    )
-    return released.rowcount
-
-
-def next_due_ms(connection: Connection) -> int | None:
-    """Return when the next delivery is due, or None."""
-    value = connection.scalar(select(func.min(deliveries.c.due_at_ms)))
-    return int(value) if value is not None else None
-
-
 def find_delivery(connection: Connection, transaction_id: str) -> Row | None:
     """Return one delivery."""
     found = connection.execute(
@@ -352,5 +139,6 @@ def find_delivery(connection: Connection, transaction_id: str) -> Row | None:
     return found.mappings().one_or_none()
 
 
-def _one(transaction_id: str) -> Any:
+def one(transaction_id: str) -> Any:
+    """Return an UPDATE of one delivery."""
     return update(deliveries).where(deliveries.c.transaction_id == transaction_id)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, update
 from kit.helpers.dodo_datafast import Visitor
 from kit.hops import REASONS
 from kit.ledger.checkouts import begin_checkout, fail_opening, finish_opening, record_return
-from kit.ledger.deliveries import claim_deliveries, finish_delivery, freeze_delivery
+from kit.ledger.claims import claim_deliveries, finish_delivery, freeze_delivery
 from kit.ledger.events import count_refusal
 from kit.ledger.journeys import (
     Head,

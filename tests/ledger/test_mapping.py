@@ -11,7 +11,8 @@ from sqlalchemy import Connection, select, update
 from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Signed, Visitor
 from kit.hops import REASONS
 from kit.ledger.checkouts import begin_checkout, find_checkout, finish_opening
-from kit.ledger.deliveries import claim_deliveries, find_delivery, freeze_delivery
+from kit.ledger.claims import claim_deliveries, freeze_delivery
+from kit.ledger.deliveries import find_delivery
 from kit.ledger.engine import Engines
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.rows import Row

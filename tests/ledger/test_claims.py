@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, update
 
 from kit.ledger import lanes
-from kit.ledger.deliveries import (
+from kit.ledger.claims import (
     MAX_ATTEMPTS,
     Delivery,
     claim_deliveries,
-    find_delivery,
     finish_delivery,
     freeze_delivery,
     next_due_ms,
     release_orphans,
 )
+from kit.ledger.deliveries import find_delivery
 from kit.ledger.engine import Engines
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.rows import Row
