@@ -236,7 +236,7 @@ class Forwarder:
         def write(connection: Connection) -> None:
             now_ms = self.ledger.now_ms()
             due_in_s = outcome.due_in_s
-            claims.finish_delivery(
+            finished = claims.finish_delivery(
                 connection,
                 delivery.payment.transaction_id,
                 owner=self.owner,
@@ -249,7 +249,8 @@ class Forwarder:
                 visitor_dropped=delivery.visitor_dropped or outcome.drop_visitor,
                 attempts=delivery.attempts + (0 if outcome.counts_attempt else -1),
             )
-            if delivery.kind == "sale" and outcome.state == "done" and outcome.verdict is not None:
+            reported = delivery.kind == "sale" and outcome.state == "done"
+            if finished and reported and outcome.verdict is not None:
                 sales.release_dependents(connection, delivery.payment.transaction_id, now_ms)
             lane = self.pace.lane
             if outcome.pause_reason is not None:

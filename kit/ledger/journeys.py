@@ -64,7 +64,7 @@ def totals(connection: Connection) -> dict[str, int]:
     )
     for state, verdict, number in by_state:
         waiting = state in ("held", "ready", "sending")
-        name = "waiting" if waiting else "parked" if state == "parked" else verdict
+        name = "waiting" if waiting else "parked" if state == "parked" else verdict or "skipped"
         counts[name] = counts.get(name, 0) + number
     return counts
 

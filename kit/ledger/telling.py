@@ -82,7 +82,8 @@ def _standing(parts: Parts) -> tuple[str, str | None]:
     if delivery is not None:
         waiting = delivery["state"] in ("held", "ready", "sending")
         word = "waiting" if waiting else "parked" if delivery["state"] == "parked" else None
-        return word or delivery["verdict"], delivery["reason"]
+        # Done without a verdict is the reversal of a sale that does not count.
+        return word or delivery["verdict"] or "skipped", delivery["reason"]
     money = [row for row in parts.messages if (row["type"] or "").startswith("payment.")]
     if money or parts.messages:
         last = (money or parts.messages)[-1]

@@ -145,6 +145,21 @@ def test_the_first_send_is_marked_once(connection: Connection, queue: Any) -> No
     assert row_of(connection)["confirmed"] is True
 
 
+def test_a_send_that_proved_nothing_leaves_the_rest_alone(
+    connection: Connection, queue: Any
+) -> None:
+    """Only what was asked at Dodo on the way becomes certain."""
+    queue(1)
+    before = row_of(connection)
+    claim(connection)
+    freeze_delivery(connection, "pay_0", owner="me", now_ms=NOW_MS)
+    after = row_of(connection)
+    names = ("confirmed", "renewal", "renewal_proven", "visitor_id", "visitor_source")
+
+    assert [after[name] for name in names] == [before[name] for name in names]
+    assert after["confirmed"] is False
+
+
 def test_a_finished_row_is_not_due(connection: Connection, queue: Any) -> None:
     """And its end cannot be written twice."""
     queue(1)
