@@ -1,5 +1,6 @@
 """What a person may do about a delivery. Inspector, HTTP and command line all call these."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
@@ -7,10 +8,22 @@ from sqlalchemy import Connection, select, update
 from kit.errors import KitError
 from kit.ledger import deliveries as statements
 from kit.ledger.checkouts import find_checkout
-from kit.ledger.schema import deliveries
+from kit.ledger.schema import deliveries, events
 
 RELEASABLE = ("original_not_reported", "not_at_dodo", "horizon", "rejected", "too_many_attempts")
 """Reasons of parked deliveries that a person may overrule."""
+READABLE_AGAIN = (
+    "amount_invalid",
+    "dispute_amount_unclear",
+    "dispute_won_after_reversal",
+    "original_unknown",
+    "refund_amount_missing",
+    "refund_exceeds_sale",
+    "reversal_currency_differs",
+    "settlement_missing",
+    "unknown_currency",
+)
+"""Reasons of parked messages: what has changed since, here or at Dodo, may make them clear."""
 
 
 class ActionRefused(KitError):  # noqa: N818 - it says what happened
@@ -27,12 +40,20 @@ class Done:
 
 def release(connection: Connection, *, reason: str, now_ms: int) -> Done:
     """
-    Let all deliveries go that are parked for one reason.
+    Let all deliveries go that are parked for one reason, or read the parked messages again.
 
     Safe to repeat: an id that DataFast has already is a duplicate there. Raises ActionRefused.
     """
+    if reason in READABLE_AGAIN:
+        reread = connection.execute(
+            update(events)
+            .where(events.c.state == "parked", events.c.reason == reason)
+            .values(state="stored", reason="event_waiting", looked_up=False, due_at_ms=None)
+        )
+        return Done(reread.rowcount, f"{reread.rowcount} messages are read again")
     if reason not in RELEASABLE:
-        raise ActionRefused(f"{reason} is no reason to release; use {', '.join(RELEASABLE)}")
+        known = ", ".join((*RELEASABLE, *READABLE_AGAIN))
+        raise ActionRefused(f"{reason} is no reason to release; use one of {known}")
     released = connection.execute(
         update(deliveries)
         .where(deliveries.c.state == "parked", deliveries.c.reason == reason)
@@ -81,7 +102,9 @@ def releasable(connection: Connection) -> dict[str, int]:
             deliveries.c.state == "parked", deliveries.c.reason.in_(RELEASABLE)
         )
     )
-    counts: dict[str, int] = {}
-    for (reason,) in found:
-        counts[reason] = counts.get(reason, 0) + 1
-    return counts
+    unclear = connection.execute(
+        select(events.c.reason).where(
+            events.c.state == "parked", events.c.reason.in_(READABLE_AGAIN)
+        )
+    )
+    return dict(Counter(reason for (reason,) in (*found, *unclear)))

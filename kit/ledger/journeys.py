@@ -66,6 +66,8 @@ def totals(connection: Connection) -> dict[str, int]:
         waiting = state in ("held", "ready", "sending")
         name = "waiting" if waiting else "parked" if state == "parked" else verdict or "skipped"
         counts[name] = counts.get(name, 0) + number
+    if unclear := _count(connection, events.c.webhook_id, events.c.state == "parked"):
+        counts["parked"] = counts.get("parked", 0) + unclear
     return counts
 
 

@@ -147,6 +147,23 @@ async def test_what_is_parked_is_released_in_bulk(shop: Shop) -> None:
     assert (status, answer["changed"]) == (200, 1)
 
 
+async def test_a_message_that_was_unclear_is_read_again(shop: Shop) -> None:
+    """It stays parked until something has changed; the page counts it and has the button."""
+    await shop.webhook(payment_event(currency="XXX"))
+
+    async def parked() -> bool:
+        return [row["state"] for row in await shop.rows("events")] == ["parked"]
+
+    await eventually(parked)
+    inspector = (await shop.http.get("/inspector.json")).json()
+    status, answer = await act(shop, action="release", reason="unknown_currency")
+    await eventually(parked)
+
+    assert inspector["totals"]["parked"] == 1
+    assert inspector["releasable"] == {"unknown_currency": 1}
+    assert (status, answer["changed"]) == (200, 1)
+
+
 @pytest.mark.parametrize(
     "form",
     [{}, {"action": "forget"}, {"action": "release"}, {"action": "release", "reason": "test_mode"}],
