@@ -1,6 +1,7 @@
 """What a person may do about a delivery. Inspector, HTTP and command line all call these."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
@@ -93,6 +94,22 @@ def reattribute(connection: Connection, *, transaction_id: str, now_ms: int) -> 
         )
     )
     return Done(1, f"{transaction_id} is deleted at DataFast and reported again with its visitor")
+
+
+def perform(connection: Connection, wanted: Mapping[str, str], *, now_ms: int) -> Done:
+    """
+    Do what a form or a command line asks for: `action` is "release" or "reattribute".
+
+    Raises ActionRefused, also for any other action.
+    """
+    match wanted.get("action"):
+        case "release":
+            return release(connection, reason=wanted.get("reason", ""), now_ms=now_ms)
+        case "reattribute":
+            transaction_id = wanted.get("transaction_id", "")
+            return reattribute(connection, transaction_id=transaction_id, now_ms=now_ms)
+        case _:
+            raise ActionRefused("no such action")
 
 
 def releasable(connection: Connection) -> dict[str, int]:

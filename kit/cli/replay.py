@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import click
 import httpx
 
-from kit.actions import Done, reattribute, release
+from kit.actions import perform
 from kit.cli.shop import environment
 from kit.errors import KitError, LedgerInUse
 from kit.ledger import Ledger
@@ -47,16 +47,8 @@ async def _act(settings: Settings, action: dict[str, str]) -> str:
     except LedgerInUse:
         return await _ask_server(settings, action)
     try:
-        done: Done = await ledger.write(
-            lambda connection: (
-                release(connection, reason=action["reason"], now_ms=ledger.now_ms())
-                if action["action"] == "release"
-                else reattribute(
-                    connection,
-                    transaction_id=action["transaction_id"],
-                    now_ms=ledger.now_ms(),
-                )
-            )
+        done = await ledger.write(
+            lambda connection: perform(connection, action, now_ms=ledger.now_ms())
         )
     finally:
         ledger.close()

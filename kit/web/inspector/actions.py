@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from kit.actions import ActionRefused, Done, reattribute, release
+from kit.actions import ActionRefused, Done, perform
 from kit.errors import LedgerUnavailable
 from kit.ledger import Ledger
 from kit.web.forms import read_form
@@ -23,21 +23,13 @@ class Actions:
     base_url: str
 
     async def post(self, request: Request) -> Response:
-        """Do what the form says: `action` is "release" or "reattribute"."""
+        """Do what the form says, and answer a page's button with the page."""
         if not self.access.admits(request) or not is_same_origin(request, self.base_url):
             return JSONResponse({"ok": False, "error": "not allowed"}, 403)
         form = await read_form(request)
 
         def act(connection: Connection) -> Done:
-            now_ms = self.ledger.now_ms()
-            match form.get("action"):
-                case "release":
-                    return release(connection, reason=form.get("reason", ""), now_ms=now_ms)
-                case "reattribute":
-                    transaction_id = form.get("transaction_id", "")
-                    return reattribute(connection, transaction_id=transaction_id, now_ms=now_ms)
-                case _:
-                    raise ActionRefused("no such action")
+            return perform(connection, form, now_ms=self.ledger.now_ms())
 
         try:
             done = await self.ledger.write(act)
