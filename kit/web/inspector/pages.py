@@ -15,6 +15,7 @@ from kit.helpers.dodo_datafast import UnknownCurrency
 from kit.hops import REASONS
 from kit.ledger import Ledger, journeys, lanes
 from kit.ledger.drift import drifted
+from kit.ledger.stamps import moment_of
 from kit.ledger.telling import Journey
 from kit.web.forms import read_form
 from kit.web.guard import is_same_origin
@@ -143,7 +144,7 @@ class Inspector:
             "amount": _amount(journey),
             "verdict": journey.verdict,
             "tone": journey.tone,
-            "started_at": moment_text(journey.started_at_ms),
+            "started_at": moment_of(journey.started_at_ms).isoformat(),
             "started_at_text": moment_text(journey.started_at_ms),
             "hops": shown_hops(journey.hops, began_ms=journey.started_at_ms),
         }
