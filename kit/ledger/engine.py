@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from kit.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnreadable
-from kit.ledger.schema import prepare
+from kit.ledger.versions import prepare
 
 BUSY_TIMEOUT_MS = 2000
 

@@ -4,7 +4,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Float,
     Index,
     Integer,
@@ -12,13 +11,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
-    inspect,
-    select,
+    text,
 )
-
-from kit.errors import LedgerUnreadable
-
-SCHEMA_VERSION = 1
 
 metadata = MetaData()
 
@@ -56,6 +50,8 @@ checkouts = Table(
     Column("session_id", Text),
     Column("capture_reason", Text, nullable=False),
     Column("capture_source", Text, nullable=False),
+    # given, refused, not_asked; null in rows older than the question.
+    Column("consent", Text),
     Column("state", Text, nullable=False),  # opening, open, failed
     Column("dodo_session_id", Text, index=True),
     Column("checkout_url", Text),
@@ -88,9 +84,22 @@ events = Table(
     Column("attempts", Integer, nullable=False),
     Column("looked_up", Boolean, nullable=False),
     Column("type", Text),
-    Column("payment_id", Text, index=True),
-    Column("order_ref", Text, index=True),
+    Column("payment_id", Text),
+    Column("order_ref", Text),
     Column("transaction_id", Text),
+)
+# Partial: a message names neither when it arrives, and the intake should pay for no index.
+Index(
+    "events_payment",
+    events.c.payment_id,
+    sqlite_where=events.c.payment_id.is_not(None),
+    postgresql_where=events.c.payment_id.is_not(None),
+)
+Index(
+    "events_order",
+    events.c.order_ref,
+    sqlite_where=events.c.order_ref.is_not(None),
+    postgresql_where=events.c.order_ref.is_not(None),
 )
 Index(
     "events_stored",
@@ -206,6 +215,8 @@ deliveries = Table(
     Column("owner", Text),
     Column("attempts", Integer, nullable=False),
     Column("delete_first", Boolean, nullable=False),
+    # Nothing is posted after the delete: the buyer asked to be forgotten there too.
+    Column("delete_only", Boolean, nullable=False, server_default=text("false")),
     Column("first_sent_at_ms", BigInteger),
     Column("answered_at_ms", BigInteger),
 )
@@ -234,34 +245,21 @@ refusals = Table(
     Column("last_at_ms", BigInteger, nullable=False),
 )
 
+# Visitors who asked to be forgotten, by a keyed hash; asked before every send.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("visitor_hash", Text, primary_key=True),
+    Column("forgotten_at_ms", BigInteger, nullable=False),
+)
 
-def prepare(connection: Connection) -> None:
-    """
-    Create the tables, or check that this version can use those that are there.
-
-    Runs inside one transaction, so that a kill leaves no half schema.
-    Raises LedgerUnreadable for a newer schema, and for a database that holds something else.
-    """
-    present = set(inspect(connection).get_table_names())
-    if not present & set(metadata.tables):
-        metadata.create_all(connection)
-        connection.execute(meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
-        return
-    found = _version(connection) if "meta" in present else None
-    if found is None:
-        raise LedgerUnreadable(
-            "this database holds other tables of the same names; give the kit one of its own "
-            "(KIT_DATABASE_URL)"
-        )
-    if found != str(SCHEMA_VERSION):
-        raise LedgerUnreadable(
-            f"the ledger has schema {found}, this kit writes {SCHEMA_VERSION}; "
-            "use the version of the kit that wrote it"
-        )
-
-
-def _version(connection: Connection) -> str | None:
-    columns = {column["name"] for column in inspect(connection).get_columns("meta")}
-    if not columns >= set(meta.c.keys()):
-        return None
-    return connection.scalar(select(meta.c.value).where(meta.c.name == "schema_version"))
+# What a person did by hand: one row for each action, without personal data.
+interventions = Table(
+    "interventions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("changed", Integer, nullable=False),
+)

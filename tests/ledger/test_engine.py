@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select
 from kit.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnreadable
 from kit.ledger import Ledger
 from kit.ledger.engine import Engines, open_engines, sqlite_path
-from kit.ledger.schema import SCHEMA_VERSION, meta
+from kit.ledger.schema import meta
+from kit.ledger.versions import SCHEMA_VERSION
 from tests.ledger.conftest import release
 
 

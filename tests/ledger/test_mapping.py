@@ -135,6 +135,7 @@ def test_a_sale_becomes_one_report(connection: Connection, message: Message, sto
         "owner": None,
         "attempts": 0,
         "delete_first": False,
+        "delete_only": False,
         "first_sent_at_ms": None,
         "answered_at_ms": None,
     }

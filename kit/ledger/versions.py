@@ -1,0 +1,73 @@
+"""The schema's version: tables are made, brought up to date in place, or refused untouched."""
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Connection, inspect, select
+
+from kit.errors import LedgerUnreadable
+from kit.ledger.schema import meta, metadata
+
+SCHEMA_VERSION = 2
+
+Upgrade = Callable[[Connection], None]
+
+
+def prepare(connection: Connection) -> None:
+    """
+    Create the tables, bring older ones up to date, or check that these can be used.
+
+    Runs inside one transaction, so that a kill leaves no half schema; rows in flight stay as they
+    are. Raises LedgerUnreadable for a newer schema, and for a database that holds something else.
+    """
+    present = set(inspect(connection).get_table_names())
+    if not present & set(metadata.tables):
+        metadata.create_all(connection)
+        connection.execute(meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
+        return
+    found = _version(connection) if "meta" in present else None
+    if found is None:
+        raise LedgerUnreadable(
+            "this database holds other tables of the same names; give the kit one of its own "
+            "(KIT_DATABASE_URL)"
+        )
+    if not found.isdecimal() or int(found) not in (*UPGRADES, SCHEMA_VERSION):
+        raise LedgerUnreadable(
+            f"the ledger has schema {found}, this kit writes {SCHEMA_VERSION}; "
+            "use the version of the kit that wrote it"
+        )
+    for version in range(int(found), SCHEMA_VERSION):
+        UPGRADES[version](connection)
+    if int(found) != SCHEMA_VERSION:
+        connection.execute(
+            meta.update().where(meta.c.name == "schema_version").values(value=str(SCHEMA_VERSION))
+        )
+
+
+def _version(connection: Connection) -> str | None:
+    columns = {column["name"] for column in inspect(connection).get_columns("meta")}
+    if not columns >= set(meta.c.keys()):
+        return None
+    return connection.scalar(select(meta.c.value).where(meta.c.name == "schema_version"))
+
+
+def _from_1(connection: Connection) -> None:
+    """Consent at capture, deletes without a new report, tombstones, and what people did by hand."""
+    serial = "SERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
+    for statement in (
+        "ALTER TABLE checkouts ADD COLUMN consent TEXT",
+        "ALTER TABLE deliveries ADD COLUMN delete_only BOOLEAN DEFAULT false NOT NULL",
+        "DROP INDEX ix_events_payment_id",
+        "DROP INDEX ix_events_order_ref",
+        "CREATE INDEX events_payment ON events (payment_id) WHERE payment_id IS NOT NULL",
+        "CREATE INDEX events_order ON events (order_ref) WHERE order_ref IS NOT NULL",
+        "CREATE TABLE tombstones (visitor_hash TEXT NOT NULL, forgotten_at_ms BIGINT NOT NULL, "
+        "PRIMARY KEY (visitor_hash))",
+        f"CREATE TABLE interventions (number {serial} NOT NULL, at_ms BIGINT NOT NULL, "
+        "action TEXT NOT NULL, subject TEXT NOT NULL, changed INTEGER NOT NULL, "
+        "PRIMARY KEY (number))",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+UPGRADES: Mapping[int, Upgrade] = {1: _from_1}
+"""How to bring a schema of each older version to the next; written down, not derived."""
