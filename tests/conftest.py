@@ -2,10 +2,13 @@
 
 import platform
 import sqlite3
+from collections.abc import Iterator
 from importlib.metadata import version
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import fresh_schema, running_postgres
 
 # They download: `pytest tests/network` or `kit test --network` runs them, a bare `pytest` does not.
 collect_ignore = ["network"]
@@ -21,9 +24,24 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a PostgreSQL for as long as there are tests, and give its URL."""
+    with running_postgres(tmp_path_factory.mktemp("pg")) as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """Give a test an empty database of its own."""
+    with fresh_schema(postgres) as url:
+        yield url
+
+
 def pytest_report_header() -> str:
     """Name what decides how a test behaves here."""
     return (
         f"kit: Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"Starlette {version('starlette')}, SQLAlchemy {version('sqlalchemy')}"
+        f"Starlette {version('starlette')}, SQLAlchemy {version('sqlalchemy')}, "
+        f"psycopg {version('psycopg')}"
     )

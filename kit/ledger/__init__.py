@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit.errors import LedgerUnavailable
 from kit.helpers.dodo_datafast import Signed
+from kit.ledger.clock import SteadyClock
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.events import insert_events
 from kit.ledger.stamps import milliseconds
@@ -25,24 +27,39 @@ class Ledger:
     """
     One open ledger. Handlers never touch a connection: they `record`, `write` or `read`.
 
-    `clock` gives Unix seconds. Open it in the process that serves; a second one is refused.
+    `clock` gives Unix seconds; without one it is the database's own where processes share it, and
+    one that is never set back where they do not. A second process on a SQLite file is refused.
     """
 
-    def __init__(self, engines: Engines, *, clock: Callable[[], float]) -> None:
+    def __init__(self, engines: Engines, *, clock: Callable[[], float] | None = None) -> None:
         self._engines = engines
-        self._clock = clock
+        steady = SteadyClock(follow_host=engines.peers is None)
+        self._clock = clock or steady
         self._listeners: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-        self._writer = Writer(engines.writing, insert_rows=insert_events, on_commit=self._announce)
+        self._writer = self._intake = self._start_writer(engines.writing)
+        if engines.peers is not None:
+            # Messages must not wait for the turns that decisions take among processes.
+            self._intake = self._start_writer(engines.intake)
+            steady.set(engines.peers.now())
+            engines.peers.watch(news=self._announce, now=steady.set)
 
     @classmethod
-    def open(cls, url: str, *, clock: Callable[[], float]) -> "Ledger":
+    def open(cls, url: str, *, clock: Callable[[], float] | None = None) -> "Ledger":
         """Open the ledger at a database URL. Raises LedgerError."""
         return cls(open_engines(url), clock=clock)
 
+    def _start_writer(self, engine: Engine) -> Writer:
+        return Writer(engine, insert_rows=insert_events, on_commit=self._announce)
+
     @property
     def alive(self) -> bool:
-        """Whether the writer still writes."""
-        return self._writer.alive
+        """Whether the writers still write."""
+        return self._writer.alive and self._intake.alive
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may use it too."""
+        return self._engines.peers is not None
 
     def now_ms(self) -> int:
         """Return the clock's time in milliseconds."""
@@ -64,7 +81,9 @@ class Ledger:
             "body": signed.body,
             "body_sha256": hashlib.sha256(signed.body).digest(),
         }
-        stored = await self._writer.submit(Job(None, row=row))
+        if not self.alive:  # of the two writers; what only one of them can do, nobody may rely on
+            raise LedgerUnavailable("the ledger's writer has died; restart the server")
+        stored = await self._intake.submit(Job(None, row=row))
         return "accepted" if stored else "duplicate"
 
     async def write(self, write: Callable[[Connection], T]) -> T:
@@ -88,7 +107,7 @@ class Ledger:
         try:
             with self._engines.reading.connect() as connection:
                 return read(connection)
-        except DBAPIError as problem:
+        except (DBAPIError, PoolTimeout) as problem:
             raise LedgerUnavailable("the ledger cannot be read at the moment") from problem
 
     def subscribe(self) -> asyncio.Event:
@@ -105,7 +124,6 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what waits, and give the database free."""
+        self._intake.close()
         self._writer.close()
-        self._engines.reading.dispose()
-        self._engines.writing.dispose()
-        self._engines.release()
+        self._engines.close()

@@ -1,151 +1,72 @@
-"""Open a ledger's database: one writing engine, one that only reads, and the owner's lock."""
+"""Open a ledger's database by its URL: SQLite for one process, PostgreSQL for any number."""
 
-import os
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import ArgumentError
 
-from kit.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnreadable
-from kit.ledger.versions import prepare
+from kit.errors import LedgerError
+from kit.ledger.peers import Peers
+from kit.ledger.sqlite import open_file
 
-BUSY_TIMEOUT_MS = 2000
+_POSTGRES = ("postgresql", "postgresql+psycopg", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The two ways into one database, and what releases it."""
+    """The ways into one database, what tells of other processes, and what releases it all."""
 
+    intake: Engine
+    """Stores messages, waiting for nobody; on SQLite the same as `writing`."""
     writing: Engine
+    """Decides: one transaction after the other, whatever the number of processes."""
     reading: Engine
     release: Callable[[], None]
+    peers: Peers | None = None
+    """None where no other process can write."""
+
+    def close(self) -> None:
+        """Close the connections, and give the database free."""
+        for engine in {self.intake, self.writing, self.reading}:
+            engine.dispose()
+        self.release()
 
 
 def open_engines(url: str) -> Engines:
     """
-    Open `sqlite:///path`; a relative path is relative to the working directory.
+    Open `sqlite:///path`, relative to the working directory, or `postgresql+psycopg://…`.
 
     Raises LedgerInUse when another process owns the file, LedgerUnreadable when it is no ledger,
-    and LedgerUnavailable when it cannot be opened.
+    and LedgerUnavailable when it cannot be opened or reached.
     """
-    path = sqlite_path(url)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Created here, so that buyers' data is this user's alone.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except OSError as problem:
-        raise LedgerUnavailable(f"cannot open the ledger {path.name}: {problem.strerror}") from None
-    release = _own(path)
-    try:
-        writing = _writing_engine(path)
-        _check(writing, path)
-    except BaseException:
-        release()
-        raise
-    return Engines(writing, _reading_engine(path), release)
+    parsed = parse_url(url)
+    if is_shared(parsed):
+        # psycopg comes with an extra, and SQLite needs none of it.
+        from kit.ledger.postgres import open_server
+
+        intake, writing, reading, peers = open_server(parsed)
+        return Engines(intake, writing, reading, release=peers.stop, peers=peers)
+    writing, reading, release = open_file(parsed)
+    return Engines(writing, writing, reading, release)
 
 
-def sqlite_path(url: str) -> Path:
-    """Return the file of a `sqlite:///…` URL. Raises LedgerError for any other."""
+def parse_url(url: str) -> URL:
+    """Read KIT_DATABASE_URL. Raises LedgerError; a password in it is not repeated."""
     try:
         parsed = make_url(url)
     except ArgumentError:
         raise LedgerError("KIT_DATABASE_URL is no database URL; use sqlite:///kit.db") from None
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise LedgerError("KIT_DATABASE_URL must name a SQLite file: sqlite:///kit.db")
-    return Path(str(parsed.database)).absolute()
+    if parsed.drivername in _POSTGRES:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite":
+        raise LedgerError(
+            "KIT_DATABASE_URL must be sqlite:///kit.db or postgresql+psycopg://user@host/database"
+        )
+    return parsed
 
 
-def _own(path: Path) -> Callable[[], None]:
-    """Hold a second small file exclusively: free again the moment this process is gone."""
-    beside = path.with_name(path.name + ".owner")
-    try:
-        lock = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as problem:
-        raise LedgerUnavailable(f"cannot open {beside.name}: {problem}") from None
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as problem:
-        lock.close()
-        if "locked" not in str(problem):
-            raise LedgerUnavailable(f"cannot lock {beside.name}: {problem}") from None
-        raise LedgerInUse(
-            f"another process is using the ledger {path.name}: a SQLite ledger has one server. "
-            "Stop the other one, or give this one its own file (KIT_DATABASE_URL)."
-        ) from None
-    return lock.close
-
-
-def _writing_engine(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=0,
-        connect_args={"check_same_thread": False},
-    )
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in (
-            "synchronous=FULL",  # a 200 to Dodo promises that the event survives a power cut
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        # A transaction that reads first and writes later can fail at once; this one cannot.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _reading_engine(path: Path) -> Engine:
-    # Read-only connections cannot checkpoint, which keeps clear of SQLite's WAL-reset race
-    # (sqlite.org/wal.html, fixed in 3.51.3).
-    engine = create_engine(
-        URL.create(
-            "sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}
-        ),
-        poolclass=QueuePool,
-        pool_size=4,
-        connect_args={"check_same_thread": False, "isolation_level": None},
-    )
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        # All that one page shows is read as it was at one moment.
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
-
-
-def _check(engine: Engine, path: Path) -> None:
-    try:
-        with engine.begin() as connection:
-            prepare(connection)
-        # Only now, because it writes to the file. A database in this mode stays in it.
-        with closing(engine.raw_connection()) as raw:
-            raw.cursor().execute("PRAGMA journal_mode=WAL")
-    except (DBAPIError, sqlite3.Error) as problem:
-        engine.dispose()
-        cause = str(getattr(problem, "orig", problem))
-        if "not a database" in cause or "malformed" in cause:
-            raise LedgerUnreadable(
-                f"{path.name} is not a readable SQLite database; it was left untouched. Restore a "
-                f"backup, or save what can be read with: sqlite3 {path.name} .recover"
-            ) from None
-        raise LedgerUnavailable(f"cannot use the ledger {path.name}: {cause}") from None
-    except BaseException:
-        engine.dispose()
-        raise
+def is_shared(url: URL) -> bool:
+    """Tell whether several processes may use this database at once."""
+    return url.drivername != "sqlite"

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, or_, select, update
 
-from kit.ledger.rows import Row, insert_or_ignore
+from kit.ledger.rows import Row, insert_or_ignore, notify
 from kit.ledger.schema import events, refusals
 
 MAPPING_BATCH = 32
@@ -22,14 +22,21 @@ def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> lis
         "looked_up": False,
     }
     statement = insert_or_ignore(connection, events).returning(events.c.webhook_id)
-    stored = set(connection.scalars(statement, [{**row, **fresh} for row in rows]))
+    # In one order everywhere, so that two processes with the same ids cannot wait for each other.
+    ordered = sorted(rows, key=lambda row: str(row["webhook_id"]))
+    stored = set(connection.scalars(statement, [{**row, **fresh} for row in ordered]))
+    if stored:
+        notify(connection)
+    repeats: list[dict[str, Any]] = []
     results: list[bool] = []
     for row in rows:
         new = row["webhook_id"] in stored
         stored.discard(row["webhook_id"])
         results.append(new)
         if not new:
-            _count_repeat(connection, row)
+            repeats.append(row)
+    for row in sorted(repeats, key=lambda row: str(row["webhook_id"])):
+        _count_repeat(connection, row)
     return results
 
 

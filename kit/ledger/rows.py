@@ -1,4 +1,4 @@
-"""The two things that SQLite and PostgreSQL spell alike but SQLAlchemy does not."""
+"""What SQLite and PostgreSQL spell alike but SQLAlchemy does not, and what only one of them has."""
 
 from typing import Any, TypeAlias
 
@@ -7,11 +7,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = RowMapping
 
+CHANNEL = "kit_ledger"
+"""Where PostgreSQL tells other processes that messages were stored."""
+
 
 def insert_or_ignore(connection: Connection, table: Table) -> Any:
-    """Return an INSERT that leaves a row alone whose key is there already."""
+    """Return an INSERT that leaves a row alone whose key is there; its `rowcount` tells."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    insert = dialect.insert(table).on_conflict_do_nothing()
+    return insert.execution_options(preserve_rowcount=True)
 
 
 def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, Any]) -> None:
@@ -24,3 +28,9 @@ def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, 
         if changes
         else insert.on_conflict_do_nothing()
     )
+
+
+def notify(connection: Connection) -> None:
+    """Wake the other processes once this transaction is committed; SQLite has none."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")

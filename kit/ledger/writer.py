@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError
 
 from kit.errors import LedgerUnavailable
 
 GROUP_SIZE = 256
 MAX_WAITING = 8192
 MAX_WAITING_NOTES = 1024
+MAX_TRIES = 3
+UNDONE_STATES = ("40001", "40P01")
+"""What PostgreSQL says when it has rolled one of two transactions back: try again."""
 
 _log = logging.getLogger(__name__)
 
@@ -128,21 +131,29 @@ class Writer:
                 group += [self._notes.popleft() for _ in range(min(len(self._notes), room))]
             return group
 
-    def _commit(self, group: list[Job]) -> None:
+    def _commit(self, group: list[Job], *, tries: int = MAX_TRIES) -> None:
+        applied = False
         try:
             with self._engine.begin() as connection:
                 self._apply(connection, group)
-        except OperationalError as problem:
-            # Full, locked or gone: true for every row of the group.
-            _log.error("the ledger cannot be written: %s", problem.orig)
-            for job in group:
-                job.error = LedgerUnavailable("the ledger cannot be written at the moment")
+                applied = True
         except Exception as problem:
-            if len(group) > 1:
+            if tries > 1 and _was_undone(problem, applied=applied):
+                self._commit(group, tries=tries - 1)
+            elif _is_for_all(problem):
+                self._give_up(group, problem)
+            elif len(group) > 1:
                 for job in group:
                     self._commit([job])
-                return
-            group[0].error = _reported(problem)
+            else:
+                group[0].error = _reported(problem)
+
+    def _give_up(self, group: list[Job], problem: Exception) -> None:
+        _log.error("the ledger cannot be written: %s", getattr(problem, "orig", problem))
+        if isinstance(problem, InternalError):
+            self._engine.dispose()  # a server that became a standby: look for the new primary
+        for job in group:
+            job.error = LedgerUnavailable("the ledger cannot be written at the moment")
 
     def _apply(self, connection: Connection, group: list[Job]) -> None:
         rows = [job for job in group if job.row is not None]
@@ -178,6 +189,23 @@ def _deliver(jobs: list[Job]) -> None:
             job.future.set_exception(job.error)
         else:
             job.future.set_result(job.result)
+
+
+def _was_undone(problem: Exception, *, applied: bool) -> bool:
+    """Tell whether a transaction surely left nothing behind and may well succeed the next time."""
+    if not isinstance(problem, DBAPIError):
+        return False
+    if getattr(problem.orig, "sqlstate", None) in UNDONE_STATES:
+        return True
+    # A connection lost in the commit itself leaves it open whether that came through.
+    return problem.connection_invalidated and not applied
+
+
+def _is_for_all(problem: Exception) -> bool:
+    """Tell whether a fault is the database's (full, locked, away), not that of one row."""
+    if isinstance(problem, OperationalError | InternalError):
+        return True
+    return isinstance(problem, DBAPIError) and problem.connection_invalidated
 
 
 def _reported(problem: Exception) -> Exception:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,14 @@ from kit.ledger.events import insert_events
 from kit.ledger.schema import events
 from kit.ledger.stamps import milliseconds
 from kit.sandbox import fixtures
+from tests.postgres import fresh_schema
 
 # Forks, kills and limits of a POSIX system.
 collect_ignore = ["test_crashes.py"] if os.name == "nt" else []
+
+DATABASES = ("sqlite", "postgresql")
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgres = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 Message = Callable[..., Signed]
 Store = Callable[..., None]
@@ -36,13 +42,6 @@ class Clock:
     def __call__(self) -> float:
         """Return the time in Unix seconds."""
         return self.now
-
-
-def release(engines: Engines) -> None:
-    """Close everything that `open_engines` opened."""
-    engines.reading.dispose()
-    engines.writing.dispose()
-    engines.release()
 
 
 def store_messages(
@@ -87,28 +86,42 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "kit.db"
 
 
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, path: Path) -> str:
+    """Name an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{path}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
-def ledger(path: Path, clock: Clock) -> Iterator[Ledger]:
+def ledger(database_url: str, clock: Clock) -> Iterator[Ledger]:
     """Open a ledger, and close it at the end."""
-    opened = Ledger.open(f"sqlite:///{path}", clock=clock)
+    opened = Ledger.open(database_url, clock=clock)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def engines(path: Path) -> Iterator[Engines]:
+def engines(database_url: str) -> Iterator[Engines]:
     """Open a database without a writer's thread, for statements on a connection."""
-    opened = open_engines(f"sqlite:///{path}")
+    opened = open_engines(database_url)
     yield opened
-    release(opened)
+    opened.close()
 
 
-@pytest.fixture(scope="session")
-def shared_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    """Open one database for all tests that leave nothing behind."""
-    opened = open_engines(f"sqlite:///{tmp_path_factory.mktemp('ledger')}/kit.db")
-    yield opened
-    release(opened)
+@pytest.fixture(scope="session", params=DATABASES)
+def shared_engines(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engines]:
+    """Open one database of each kind for all tests that leave nothing behind."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path_factory.mktemp('ledger')}/kit.db"
+        if request.param == "postgresql":
+            url = stack.enter_context(fresh_schema(request.getfixturevalue("postgres")))
+        opened = open_engines(url)
+        stack.callback(opened.close)
+        yield opened
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from kit.errors import LedgerInUse, LedgerUnavailable
 from kit.ledger import Ledger
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.schema import meta, metadata
-from tests.ledger.conftest import Clock, Message, release, stored
+from tests.ledger.conftest import Clock, Message, on_sqlite, stored
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +50,7 @@ def child(body: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
+@on_sqlite
 def test_buyers_data_is_readable_by_this_user_alone(path: Path, engines: Engines) -> None:
     """The log and its index hold the same rows, so they are as private as the database."""
     with engines.writing.begin() as connection:
@@ -74,7 +75,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(path: Path) -> None
         owner.send_signal(signal.SIGKILL)
         owner.wait()
         engines = open_engines(f"sqlite:///{path}")
-        release(engines)
+        engines.close()
 
 
 KILLED_AT_EACH_STATEMENT = """
@@ -96,7 +97,7 @@ for number in range(200):
         open_engines(f"sqlite:///{folder}/{number}.db")
         os._exit(0)
     killed = os.WIFSIGNALED(os.wait()[1])
-    open_engines(f"sqlite:///{folder}/{number}.db").release()
+    open_engines(f"sqlite:///{folder}/{number}.db").close()
     if not killed:
         break
 print(number, flush=True)
@@ -117,6 +118,7 @@ def test_a_first_start_killed_anywhere_leaves_a_database_that_can_be_used(tmp_pa
     assert schemas == {frozenset(metadata.tables)}
 
 
+@on_sqlite
 async def test_a_disk_that_fills_at_the_commit_takes_nothing_and_recovers(
     ledger: Ledger, message: Message, path: Path
 ) -> None:

