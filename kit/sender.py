@@ -1,0 +1,194 @@
+"""Send one claimed delivery: prove it, wait for its turn, post it, keep what the answer meant."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from kit.datafast import DataFastClient
+from kit.errors import DodoError, LedgerUnavailable, TransportError
+from kit.ledger import Ledger, claims, lanes, sales
+from kit.ledger.claims import Delivery
+from kit.lookups import Lookups, UnknownAtDodo
+from kit.outcomes import PAUSE_S, Outcome, later, outcome_of, retry
+
+PATIENCE_S = 5.0
+"""How long a claimed report waits for its turn in the lane before it is put back."""
+PAGEVIEW_CHECKS_S = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0)
+"""When to ask for a missing pageview again, each counted from the ask before."""
+
+_log = logging.getLogger(__name__)
+
+
+class _NotYet(Exception):  # noqa: N818 - a signal inside this file
+    def __init__(self, wait_s: float) -> None:
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast the workers may go."""
+
+    lane: str = "datafast"
+    per_minute: float = 50.0
+    """Calls to DataFast in any minute, all processes together; it allows 60."""
+    concurrency: int = 8
+    pageview_wait_s: float = 600.0
+    """How long a payment waits for its visitor's first pageview to reach DataFast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends what `owner` has claimed. `jitter` gives 0 to 1."""
+
+    ledger: Ledger
+    lookups: Lookups
+    datafast: DataFastClient
+    pace: Pace
+    owner: str
+    jitter: Callable[[], float] = random.random
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Bring a claimed delivery one step on; whatever happens, it is claimed again later."""
+        transaction_id = delivery.payment.transaction_id
+        message: str | None = None
+        early: Outcome | None = None
+        try:
+            try:
+                if delivery.delete_first:
+                    early = await self._delete(delivery)
+                if early is None:
+                    delivery, early = await self._before_first_send(delivery)
+                if early is None:
+                    await self._take_turn()
+                    if not await self.ledger.write(self._freeze(delivery)):
+                        return  # the lease ran out; somebody else owns it now
+                    verdict = await self.datafast.record_payment(delivery.payment)
+                    message = verdict.message
+                    early = outcome_of(
+                        delivery, verdict, age_s=self._age_s(delivery), random=self.jitter
+                    )
+            except LedgerUnavailable:
+                raise
+            except _NotYet as put_back:
+                early = later(delivery, due_in_s=put_back.wait_s)
+            except Exception:
+                _log.exception("unforeseen error", extra={"transaction_id": transaction_id})
+                early = self._retry(delivery, "unexpected_error")
+            await self.ledger.write(self._finish(delivery, early, message))
+        except LedgerUnavailable as problem:
+            # The lease runs out and the report is made again; its id makes that harmless.
+            _log.warning("not written: %s", problem, extra={"transaction_id": transaction_id})
+
+    async def _delete(self, delivery: Delivery) -> Outcome | None:
+        """Let DataFast forget the report that is to be made anew; None means it has."""
+        transaction_id = delivery.payment.transaction_id
+        await self._take_turn()
+        verdict = await self.datafast.delete_payment(transaction_id)
+        if verdict is not None:
+            age_s = self._age_s(delivery)
+            return outcome_of(delivery, verdict, age_s=age_s, random=self.jitter)
+        await self.ledger.write(
+            lambda connection: claims.mark_deleted(connection, transaction_id, owner=self.owner)
+        )
+        return None
+
+    async def _before_first_send(self, delivery: Delivery) -> tuple[Delivery, Outcome | None]:
+        """Make sure that the payment is real and its visitor known; no outcome means: send."""
+        if delivery.first_sent_at_ms is not None:
+            return delivery, None
+        age_s = self._age_s(delivery)
+        try:
+            delivery = await self.lookups.prove(delivery, age_s=age_s)
+        except UnknownAtDodo:
+            return delivery, Outcome("parked", "not_at_dodo", answered=False)
+        except (DodoError, TransportError):
+            return delivery, self._retry(delivery, "dodo_unreachable")
+        visitor_id = delivery.payment.datafast_visitor_id
+        lands_now = delivery.kind in ("sale", "trial") and not delivery.payment.renewal
+        if visitor_id is None or delivery.pageview_passed or not lands_now:
+            return delivery, None
+        if age_s >= self.pace.pageview_wait_s:
+            return delivery, None
+        await self._take_turn()
+        if await self.datafast.visitor_seen(visitor_id) != "unseen":
+            return delivery, None  # seen, or no telling: waiting would help nobody
+        wait_s = PAGEVIEW_CHECKS_S[min(delivery.attempts, len(PAGEVIEW_CHECKS_S)) - 1]
+        held = Outcome(
+            "held",
+            "awaiting_pageview",
+            due_in_s=min(wait_s, max(self.pace.pageview_wait_s - age_s, 0.1)),
+            answered=False,
+        )
+        return delivery, held
+
+    async def _take_turn(self) -> None:
+        """Wait until the lane lets one more call pass. Raises _NotYet when that would take long."""
+        patience_ms = int(PATIENCE_S * 1000)
+        wait_ms = await self.ledger.write(
+            lambda connection: lanes.reserve(
+                connection,
+                self.pace.lane,
+                per_minute=self.pace.per_minute,
+                now_ms=self.ledger.now_ms(),
+                patience_ms=patience_ms,
+            )
+        )
+        if wait_ms > patience_ms:
+            raise _NotYet(wait_ms / 1000)
+        if wait_ms:
+            await asyncio.sleep(wait_ms / 1000)
+
+    def _freeze(self, delivery: Delivery) -> Callable[[Connection], bool]:
+        return lambda connection: claims.freeze_delivery(
+            connection,
+            delivery.payment.transaction_id,
+            owner=self.owner,
+            now_ms=self.ledger.now_ms(),
+            proven=delivery.proven(),
+        )
+
+    def _finish(
+        self, delivery: Delivery, outcome: Outcome, message: str | None
+    ) -> Callable[[Connection], None]:
+        def write(connection: Connection) -> None:
+            now_ms = self.ledger.now_ms()
+            due_in_s = outcome.due_in_s
+            finished = claims.finish_delivery(
+                connection,
+                delivery.payment.transaction_id,
+                owner=self.owner,
+                state=outcome.state,
+                reason=outcome.reason,
+                verdict=outcome.verdict,
+                message=message,
+                answered_at_ms=now_ms if outcome.verdict else None,
+                due_at_ms=None if due_in_s is None else now_ms + int(due_in_s * 1000),
+                visitor_dropped=delivery.visitor_dropped or outcome.drop_visitor,
+                attempts=delivery.attempts + (0 if outcome.counts_attempt else -1),
+            )
+            reported = delivery.kind == "sale" and outcome.state == "done"
+            if finished and reported and outcome.verdict is not None:
+                sales.release_dependents(connection, delivery.payment.transaction_id, now_ms)
+            lane = self.pace.lane
+            if outcome.pause_reason is not None:
+                pause_ms = int(PAUSE_S * 1000)
+                lanes.pause(
+                    connection, lane, reason=outcome.pause_reason, not_before_ms=now_ms + pause_ms
+                )
+            elif outcome.slow_lane_s is not None:
+                wait_ms = int(outcome.slow_lane_s * 1000)
+                lanes.slow_down(connection, lane, not_before_ms=now_ms + wait_ms)
+            elif outcome.answered:
+                lanes.resume(connection, lane)
+
+        return write
+
+    def _retry(self, delivery: Delivery, reason: str) -> Outcome:
+        return retry(delivery, reason, age_s=self._age_s(delivery), random=self.jitter)
+
+    def _age_s(self, delivery: Delivery) -> float:
+        return (self.ledger.now_ms() - delivery.created_at_ms) / 1000
