@@ -75,6 +75,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         ),
         # The visitor at checkout.
         "captured": Reason("The checkout request carried a valid visitor id."),
+        "restored": Reason(
+            "The DataFast cookie was gone; the continuity cookie still held the visitor id."
+        ),
         "absent": Reason(
             "The checkout request carried no DataFast cookie.",
             "warn",
@@ -86,7 +89,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "warn",
             "Look for code that writes datafast_visitor_id itself; only DataFast's script should.",
         ),
-        "declined": Reason("The visitor refused to be measured; nothing was read.", "warn"),
+        "declined": Reason(
+            "The visitor had not agreed to be measured, so nothing was read.", "warn"
+        ),
         "cookieless_format": Reason(
             "The page handed over a visitor id of unknown form, so it was dropped.", "warn"
         ),

@@ -63,6 +63,12 @@ class Settings:
     disputes: Literal["reverse", "ignore"]
     hold_s: int
     """How long a sale without a visitor waits for its buyer to come back with one."""
+    consent: Literal["off", "required"]
+    consent_cookie: str
+    consent_value: str
+    """What the cookie says when a visitor has agreed; a star stands for anything."""
+    cookieless: bool
+    continuity: bool
     send_customer: bool
     send_test: bool
     webhook_tolerance_s: int
@@ -117,6 +123,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             source.choice("KIT_DISPUTES", ("reverse", "ignore"), default="reverse"),
         ),
         hold_s=source.whole("KIT_HOLD_S", (0, 86_400), default=600),
+        consent=cast(
+            "Literal['off', 'required']",
+            source.choice("KIT_CONSENT", ("off", "required"), default="off"),
+        ),
+        consent_cookie=source.cookie_name("KIT_CONSENT_COOKIE", default="kit_consent"),
+        consent_value=source.cookie_value("KIT_CONSENT_VALUE", default="given"),
+        cookieless=source.switch("KIT_COOKIELESS"),
+        continuity=source.switch("KIT_CONTINUITY"),
         brands=frozenset(source.words("KIT_BRANDS")),
         send_customer=source.switch("KIT_SEND_CUSTOMER"),
         send_test=source.switch("KIT_SEND_TEST"),
@@ -125,6 +139,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         log=cast("Literal['text', 'json']", source.choice("KIT_LOG", ("text", "json"), "text")),
     )
     source.check_environment(settings)
+    source.check_modes(settings)
     if source.problems:
         raise SettingsError(tuple(source.problems))
     return settings
@@ -223,6 +238,21 @@ class _Source:
             self.problems.append(f"{name} must be addresses or networks, such as 10.0.0.0/8")
             return ()
 
+    def cookie_name(self, name: str, default: str) -> str:
+        value = self.optional(name) or default
+        # A refusal ends every cookie that begins so, and would end its own.
+        valid = re.fullmatch(r"(?!datafast_)[A-Za-z0-9_.-]{1,100}", value) is not None
+        must_be = "a cookie's name in letters, digits, dots, dashes and underscores"
+        return self._checked(name, value, valid, must_be, default)
+
+    def cookie_value(self, name: str, default: str) -> str:
+        value = self.optional(name) or default
+        pattern = re.escape(value).replace(r"\*", ".*")
+        valid = re.fullmatch(r"[!#-+\--:<-\[\]-~]{1,200}", value) is not None
+        valid = valid and re.fullmatch(pattern, "refused") is None
+        must_be = "what the cookie says of a visitor who agreed, and of nobody else"
+        return self._checked(name, value, valid, must_be, default)
+
     def webhook_keys(self, name: str) -> tuple[Secret, ...]:
         keys = self.words(name)
         if not keys:
@@ -248,6 +278,17 @@ class _Source:
         if value is not None and len(value) < MIN_TOKEN_LENGTH:
             self.problems.append(f"{name} must be {MIN_TOKEN_LENGTH} characters or more")
         return Secret(value) if value else None
+
+    def check_modes(self, settings: Settings) -> None:
+        """Refuse ways of knowing a visitor that exclude each other."""
+        if settings.continuity and settings.cookieless:
+            self.problems.append(
+                "KIT_CONTINUITY keeps a cookie and KIT_COOKIELESS forbids them: unset one"
+            )
+        if settings.continuity and settings.datafast_domain is None:
+            self.problems.append(
+                "KIT_CONTINUITY needs DATAFAST_DOMAIN, the domain of the cookie it restores"
+            )
 
     def check_environment(self, settings: Settings) -> None:
         """Refuse keys that belong to another environment, or that cannot be used alone."""

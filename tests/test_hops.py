@@ -43,9 +43,6 @@ NO_HOP = {"release", "reattribute", "another_browser"}
 TUPLES = {"_standing": 1}
 # `TransportError.reason`, which the clients put behind the service's name.
 TRANSPORT = ("timeout", "connect", "broken", "too_large")
-# In the core's vocabulary for shops that ask for consent; the kit itself does not yet.
-PROMISED = {"declined"}
-
 # The design's two columns, and the answers that are no verdicts.
 STATES = {"held", "ready", "sending", "done", "parked"}
 VERDICTS = {"attributed", "recorded", "duplicate", "no_pageview", "unconfirmed", "rejected"}
@@ -200,7 +197,7 @@ def test_every_entry_of_the_table_can_occur() -> None:
     """A code that nothing writes would promise what the kit does not do."""
     stale_or_future = arguments("SignatureError", 0) & set(REASONS)
 
-    assert set(REASONS) - WRITTEN - KINDS - stale_or_future == PROMISED
+    assert set(REASONS) - WRITTEN - KINDS - stale_or_future == set()
 
 
 def test_signatures_that_prove_something_have_a_sentence() -> None:

@@ -55,7 +55,7 @@ MAY_IMPORT = {
 }
 
 # What all pieces of the web stand on; apart from these they do not know one another.
-WEB_GROUND = {("web", "forms"), ("web", "guard"), ("web", "money"), ("web", "pages")}
+WEB_GROUND = {("web", name) for name in ("consent", "forms", "guard", "jar", "money", "pages")}
 
 # The view files a user copies import their framework and the core beside them, nothing else.
 FRAMEWORKS = {

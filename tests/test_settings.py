@@ -52,6 +52,12 @@ def test_the_keys_of_the_two_services_are_all_that_is_needed() -> None:
     assert found.webhook_tolerance_s == 300
     assert (found.send_customer, found.send_test, found.inspector_token) == (False, False, None)
     assert found.log == "text"
+    assert (found.consent, found.consent_cookie, found.consent_value) == (
+        "off",
+        "kit_consent",
+        "given",
+    )
+    assert (found.cookieless, found.continuity) == (False, False)
     assert found.holds_test_payments
 
 
@@ -78,6 +84,10 @@ def test_every_setting_is_read_from_its_own_variable() -> None:
         KIT_BRANDS="brnd_1,brnd_2",
         KIT_DISPUTES="ignore",
         KIT_HOLD_S="0",
+        KIT_CONSENT="required",
+        KIT_CONSENT_COOKIE="CookieConsent",
+        KIT_CONSENT_VALUE="*statistics:true*",
+        KIT_CONTINUITY="1",
         KIT_SEND_CUSTOMER="yes",
         KIT_SEND_TEST="1",
         KIT_WEBHOOK_TOLERANCE_S="108000",
@@ -118,6 +128,11 @@ def test_every_setting_is_read_from_its_own_variable() -> None:
         "brands": frozenset({"brnd_1", "brnd_2"}),
         "disputes": "ignore",
         "hold_s": 0,
+        "consent": "required",
+        "consent_cookie": "CookieConsent",
+        "consent_value": "*statistics:true*",
+        "cookieless": False,
+        "continuity": True,
         "send_customer": True,
         "send_test": True,
         "webhook_tolerance_s": 108_000,
@@ -233,6 +248,11 @@ BAD = {
     "KIT_WEBHOOK_TOLERANCE_S": ["299", "108001", "-300", "3e2", "300.0", "1" * 5000, "٣٠٠"],
     "KIT_DATAFAST_RATE": ["0", "x"],
     "KIT_LOG": ["xml"],
+    "KIT_CONSENT": ["on", "opt-in"],
+    "KIT_CONSENT_COOKIE": ["datafast_consent", "a b", "a=b", "é", "c" * 101],
+    "KIT_CONSENT_VALUE": ["refused", "*", "ref*", "a;b", 'a"b', "a b", "é"],
+    "KIT_COOKIELESS": ["maybe"],
+    "KIT_CONTINUITY": ["2"],
 }
 
 
@@ -305,6 +325,22 @@ def test_an_account_token_needs_its_website(website: str | None) -> None:
     [problem] = problems(DATAFAST_API_KEY="dft_fixture", DATAFAST_API_WEBSITE_ID=website)
 
     assert "DATAFAST_API_WEBSITE_ID" in problem
+
+
+def test_two_ways_of_knowing_a_visitor_exclude_each_other() -> None:
+    """One keeps a cookie, the other is for shops that want none."""
+    [problem] = problems(KIT_CONTINUITY="1", KIT_COOKIELESS="1", DATAFAST_DOMAIN="shop.example")
+
+    assert "KIT_CONTINUITY" in problem
+    assert "KIT_COOKIELESS" in problem
+    assert read(KIT_COOKIELESS="1").cookieless
+
+
+def test_continuity_needs_the_domain_of_its_cookie() -> None:
+    """Without it nobody knows where the script would put its own."""
+    [problem] = problems(KIT_CONTINUITY="1")
+
+    assert "DATAFAST_DOMAIN" in problem
 
 
 @pytest.mark.parametrize(

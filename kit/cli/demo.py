@@ -29,6 +29,15 @@ WEBSITE_ID = "dfid_sandbox"
 # Three names that a browser treats as three sites, all of them this machine.
 NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
 
+# How visitors are known: what a demo may be told by the environment.
+MODES = (
+    "KIT_CONSENT",
+    "KIT_CONSENT_COOKIE",
+    "KIT_CONSENT_VALUE",
+    "KIT_CONTINUITY",
+    "KIT_COOKIELESS",
+)
+
 
 @click.command(name="demo")
 @click.option("--port", default=8000, show_default=True, help="First of three ports; 0 for any.")
@@ -137,6 +146,7 @@ class _Site:
                 "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
                 "KIT_SECRET_KEY": self.keys.secret_key,
                 "KIT_HOLD_S": "15",
+                **{name: value for name, value in environment().items() if name in MODES},
             }
         )
 

@@ -98,7 +98,7 @@ class Visitor:
     reason: str
     """"captured", "absent", "malformed", "declined" or "cookieless_format"."""
     source: str = "cookie"
-    """"cookie", "page" (cookieless mode), "return" or "ledger"."""
+    """"cookie", "page" (cookieless mode), "continuity", "return" or "ledger"."""
 
 
 def visitor_from_cookies(cookie_header: str | None) -> Visitor:

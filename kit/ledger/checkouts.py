@@ -23,10 +23,12 @@ def begin_checkout(
     product: str,
     visitor: Visitor,
     now_ms: int,
+    consent: str | None = None,
 ) -> Row:
     """
     Return this attempt's checkout: a new one under `order_ref`, or the one that is still good.
 
+    `consent` is what the buyer had answered: "given", "refused" or "not_asked".
     The unique `attempt_key` decides between two concurrent posts, in whatever process they are.
     The caller opens the session exactly when the returned `order_ref` is the one it proposed.
     """
@@ -44,6 +46,7 @@ def begin_checkout(
                     session_id=visitor.session_id,
                     capture_reason=visitor.reason,
                     capture_source=visitor.source,
+                    consent=consent,
                     state="opening",
                 )
             )

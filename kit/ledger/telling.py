@@ -123,7 +123,9 @@ def _checkout_hops(parts: Parts) -> list[Hop]:
     hops = [
         Hop(
             "Visitor cookie at checkout",
-            checkout["capture_reason"],
+            "restored"
+            if checkout["capture_source"] == "continuity"
+            else checkout["capture_reason"],
             seen=checkout["visitor_id"],
             at_ms=at_ms,
         ),

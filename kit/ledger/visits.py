@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import Connection, update
 
-from kit.helpers.dodo_datafast import VISITOR_COOKIE, visitor_from_cookies
+from kit.helpers.dodo_datafast import VISITOR_COOKIE, visitor_from_cookies, visitor_from_page
 from kit.ledger.rows import insert_or_ignore
 from kit.ledger.schema import visits
 
@@ -32,8 +32,13 @@ def visit_from_pageview(pageview: Mapping[str, Any]) -> dict[str, str | None] | 
     visitor_id = pageview.get("visitorId")
     if pageview.get("type") != "pageview" or not isinstance(visitor_id, str):
         return None
+    visitor = (
+        visitor_from_page(visitor_id)
+        if pageview.get("cookieless") is True
+        else visitor_from_cookies(f"{VISITOR_COOKIE}={visitor_id}")
+    )
     # Equal, not just found: a valid id may be followed by anything.
-    if visitor_from_cookies(f"{VISITOR_COOKIE}={visitor_id}").visitor_id != visitor_id:
+    if visitor.visitor_id != visitor_id:
         return None
     page, query = _split(pageview.get("href"))
     referrer, _ = _split(pageview.get("referrer"))

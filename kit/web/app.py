@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
@@ -28,6 +29,8 @@ from kit.lookups import Lookups
 from kit.resources import resource_dir
 from kit.sender import Pace
 from kit.settings import Settings
+from kit.web.consent import ConsentRule, Refusals
+from kit.web.continuity import Continuity, copy_name
 from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
 from kit.web.health import Health
 from kit.web.inspector.access import Access
@@ -36,8 +39,10 @@ from kit.web.inspector.pages import Inspector
 from kit.web.pages import Pages, ScriptTag
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
+from kit.web.storefront.capture import Capture
 from kit.web.storefront.catalogue import Catalogue
 from kit.web.storefront.checkout import MAX_FORM_BYTES, Checkout
+from kit.web.storefront.consent import MAX_ANSWER_BYTES, ConsentForm
 from kit.web.storefront.cookies import ShopCookies
 from kit.web.storefront.orders import OrderPages
 from kit.web.storefront.shelves import Shelves
@@ -78,7 +83,13 @@ def create_app(
         clock=clock,
         tolerance_s=settings.webhook_tolerance_s,
     )
-    pages = Pages(tag=_script_tag(settings) if catalogue is not None else None, demo=demo)
+    consent = ConsentRule(
+        required=settings.consent == "required",
+        cookie=settings.consent_cookie,
+        accepted=settings.consent_value,
+    )
+    tag = _script_tag(settings) if catalogue is not None else None
+    pages = Pages(tag=tag, demo=demo, consent=consent, cookieless=settings.cookieless)
     keys = [key.reveal() for key in settings.secret_keys]
     token = settings.inspector_token.reveal() if settings.inspector_token else None
     cookies = ShopCookies(keys, secure=settings.secure)
@@ -98,11 +109,12 @@ def create_app(
         trusted_proxies=settings.trusted_proxies,
         payment_hosts=hosts_matcher(settings.checkout_hosts),
         ledger=ledger,
+        consent=consent,
+        revalidate=settings.continuity,
         clock=clock,
     )
     routes: list[BaseRoute] = [
-        Route("/js/{name}", proxy.script),
-        Route("/api/events", proxy.event, methods=["POST"]),
+        *proxy.routes(),
         Route("/inspector", inspector.index),
         Route("/inspector.json", inspector.data),
         Route(
@@ -120,24 +132,38 @@ def create_app(
         Mount("/static", StaticFiles(directory=resource_dir("static"))),
     ]
     if catalogue is not None:
+        capture = Capture(consent, settings.cookieless)
         shelves = Shelves(catalogue, cookies, pages)
         checkout = Checkout(
             ledger=ledger,
             dodo=dodo,
             catalogue=catalogue,
             cookies=cookies,
+            capture=capture,
             pages=pages,
             gate=FloodGate(each=buyer_limit, total=shop_limit, clock=clock),
             base_url=settings.base_url,
             trusted_proxies=settings.trusted_proxies,
         )
-        orders = OrderPages(ledger, dodo, catalogue, cookies, pages)
+        orders = OrderPages(ledger, dodo, catalogue, cookies, capture, pages)
+        answers = ConsentForm(
+            rule=consent,
+            pages=pages,
+            tag=tag,
+            base_url=settings.base_url,
+            domain=settings.datafast_domain,
+            copies=(copy_name(secure=settings.secure),),
+        )
         routes += [
             Route("/", shelves.index),
             Route("/products/{slug}", shelves.product),
             Route("/checkout", checkout.post, methods=["POST"], max_body_size=MAX_FORM_BYTES),
             Route("/orders/{ref}", orders.get),
         ]
+        if consent.can_ask:
+            routes.append(
+                Route("/consent", answers.post, methods=["POST"], max_body_size=MAX_ANSWER_BYTES)
+            )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -158,7 +184,7 @@ def create_app(
                 "/",
                 app=SecurityHeaders(
                     # Around the whole app, since Starlette answers a 500 outside its middleware.
-                    _guarded(settings, pages, routes),
+                    _with_visitors(_guarded(settings, pages, routes), settings, consent, clock),
                     form_targets=settings.checkout_hosts,
                     secure=settings.secure,
                 ),
@@ -188,6 +214,24 @@ def compose_forwarder(
     )
     pace = replace(pace or Pace(), lane=lane, per_minute=settings.datafast_rate)
     return Forwarder(ledger, Lookups(ledger, dodo), datafast, policy, pace)
+
+
+def _with_visitors(
+    app: ASGIApp, settings: Settings, consent: ConsentRule, clock: Callable[[], float]
+) -> ASGIApp:
+    """Put what keeps and what ends a visitor's cookies around the pages, as far as it is wanted."""
+    if settings.continuity and settings.datafast_domain is not None:
+        app = Continuity(
+            app,
+            keys=[key.reveal() for key in settings.secret_keys],
+            domain=settings.datafast_domain,
+            base_url=settings.base_url,
+            consent=consent,
+            clock=clock,
+        )
+    if consent.required:
+        app = Refusals(app, consent=consent, domain=settings.datafast_domain)
+    return app
 
 
 def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starlette:
@@ -229,7 +273,7 @@ def _script_tag(settings: Settings) -> ScriptTag | None:
     if settings.datafast_website_id is None or settings.datafast_domain is None:
         return None
     return ScriptTag(
-        src="/js/script.js",
+        src="/js/script.cookieless.js" if settings.cookieless else "/js/script.js",
         website_id=settings.datafast_website_id,
         domain=settings.datafast_domain,
         # On loopback a faithful script stays silent unless it is told to speak.

@@ -4,7 +4,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -87,19 +87,37 @@ def client_address(connection: HTTPConnection, trusted: Networks) -> str:
 
     The list is read from its end: what a client wrote there itself stands at the beginning.
     """
-    address = connection.client.host if connection.client else ""
+    peer = connection.client.host if connection.client else ""
+    address = _plain_address(peer) or peer
     if not _within(address, trusted):
         return address
     hops = ",".join(connection.headers.getlist("x-forwarded-for")).split(",")
-    for hop in reversed([hop.strip() for hop in hops]):
-        try:
-            ip_address(hop)
-        except ValueError:
+    for hop in map(_plain_address, reversed(hops)):
+        if hop is None:
             break
         address = hop
         if not _within(hop, trusted):
             break
     return address
+
+
+def _plain_address(hop: str) -> str | None:
+    """
+    Return an address without what some write around it; None for what is none.
+
+    A port comes from Azure's gateways, a socket of both families maps IPv4 into IPv6.
+    """
+    text = hop.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        parsed = ip_address(text)
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return str(mapped or text)
 
 
 def is_direct_loopback(connection: HTTPConnection) -> bool:

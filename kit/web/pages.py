@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +12,9 @@ from starlette.templating import Jinja2Templates
 
 from kit.hops import Hop
 from kit.resources import resource_dir
+from kit.web.consent import ConsentRule, State
+
+_NO_CONSENT_NEEDED = ConsentRule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +27,42 @@ class ScriptTag:
     allow_localhost: bool
     api_url: str | None = None
 
+    def attributes(self) -> dict[str, str]:
+        """Return what stands in the tag; payments are reported by the server alone."""
+        return {
+            "data-website-id": self.website_id,
+            "data-domain": self.domain,
+            "data-disable-payments": "true",
+            **({"data-allow-localhost": "true"} if self.allow_localhost else {}),
+            **({"data-api-url": self.api_url} if self.api_url else {}),
+            "src": self.src,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the consent form needs to know; `has_form` is False where a consent manager asks."""
+
+    state: State
+    back: str
+    has_form: bool
+
 
 class Pages:
-    """The shop's templates, with what all of them need."""
+    """The shop's templates, with what all of them need; the tag only where consent permits it."""
 
     def __init__(
-        self, *, tag: ScriptTag | None, demo: bool, inspector_url: str | None = "/inspector"
+        self,
+        *,
+        tag: ScriptTag | None,
+        demo: bool,
+        inspector_url: str | None = "/inspector",
+        consent: ConsentRule = _NO_CONSENT_NEEDED,
+        cookieless: bool = False,
     ) -> None:
-        self._shared = {"tag": tag, "demo": demo, "inspector_url": inspector_url}
+        self._tag = tag
+        self._consent = consent
+        self._shared = {"demo": demo, "inspector_url": inspector_url, "cookieless": cookieless}
         self._templates = Jinja2Templates(directory=resource_dir("templates"))
 
     def render(
@@ -40,11 +72,30 @@ class Pages:
         response = self._templates.TemplateResponse(
             request,
             name,
-            {**self._shared, "nonce": request.state.nonce, **context},
+            {
+                **self._shared,
+                "tag": self._tag if self._consent.permits(request) else None,
+                "consent": self._asking(request),
+                "nonce": request.state.nonce,
+                **context,
+            },
             status_code=status,
         )
         response.headers["Cache-Control"] = "private, no-cache"
         return response
+
+    def _asking(self, request: Request) -> Asking | None:
+        """Return what stands about consent on this page; None where nobody is asked."""
+        if self._tag is None or not self._consent.required:
+            return None
+        query = request.url.query
+        here = quote(request.scope["path"]) + (f"?{query}" if query else "")
+        return Asking(
+            state=self._consent.state(request),
+            # A page that answers a post cannot be asked for again.
+            back=here if request.method == "GET" else "/",
+            has_form=self._consent.can_ask,
+        )
 
     def problem(
         self,

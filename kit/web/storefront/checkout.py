@@ -11,14 +11,16 @@ from kit.dodo import DodoClient
 from kit.errors import LedgerUnavailable, TransportError
 from kit.helpers.dodo_datafast import (
     CheckoutError,
+    Visitor,
     checkout_metadata,
-    visitor_from_cookies,
 )
 from kit.ledger import Ledger, checkouts
 from kit.ledger.rows import Row
+from kit.web.consent import State
 from kit.web.forms import read_form
 from kit.web.guard import FloodGate, Networks, client_address, is_same_origin
 from kit.web.pages import Pages
+from kit.web.storefront.capture import Capture
 from kit.web.storefront.catalogue import Catalogue, Product
 from kit.web.storefront.cookies import ShopCookies, new_order_ref
 
@@ -37,6 +39,7 @@ class Checkout:
     dodo: DodoClient
     catalogue: Catalogue
     cookies: ShopCookies
+    capture: Capture
     pages: Pages
     gate: FloodGate
     base_url: str
@@ -66,14 +69,16 @@ class Checkout:
         attempt = self.cookies.read_attempt(form.get("attempt", ""))
         if product is None or attempt is None:
             return self._outdated(request, product)
+        visitor, consent = self.capture.at_checkout(request, form)
         try:
-            return await self._order(request, product, attempt)
+            return await self._order(request, product, attempt, visitor, consent)
         except LedgerUnavailable:
             return self._try_later(request, product, status=503)
 
-    async def _order(self, request: Request, product: Product, attempt: str) -> Response:
+    async def _order(
+        self, request: Request, product: Product, attempt: str, visitor: Visitor, consent: State
+    ) -> Response:
         proposed = new_order_ref()
-        visitor = visitor_from_cookies(request.headers.get("cookie"))
         try:
             order = await self.ledger.write(
                 lambda connection: checkouts.begin_checkout(
@@ -82,6 +87,7 @@ class Checkout:
                     order_ref=proposed,
                     product=product.slug,
                     visitor=visitor,
+                    consent=consent,
                     now_ms=self.ledger.now_ms(),
                 )
             )

@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +13,13 @@ from starlette.responses import RedirectResponse, Response
 
 from kit.dodo import DodoClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
-from kit.helpers.dodo_datafast import Signed, UnknownCurrency, visitor_from_cookies
+from kit.helpers.dodo_datafast import Signed, UnknownCurrency
 from kit.ledger import Ledger, checkouts, journeys
 from kit.ledger.rows import Row
 from kit.ledger.telling import Journey
 from kit.web.money import display_money
 from kit.web.pages import Pages, shown_hops
+from kit.web.storefront.capture import Capture
 from kit.web.storefront.catalogue import Catalogue
 from kit.web.storefront.cookies import ShopCookies, is_order_ref
 
@@ -38,6 +39,7 @@ class OrderPages:
     dodo: DodoClient
     catalogue: Catalogue
     cookies: ShopCookies
+    capture: Capture
     pages: Pages
 
     async def get(self, request: Request) -> Response:
@@ -81,8 +83,7 @@ class OrderPages:
     async def _record_return(self, request: Request, order_ref: str) -> None:
         # Only the browser that placed the order may say whose it is.
         mine = order_ref in self.cookies.orders(request)
-        seen = visitor_from_cookies(request.headers.get("cookie"))
-        visitor = replace(seen, source="return") if mine else None
+        visitor = self.capture.at_return(request) if mine else None
         claims = {
             name: value
             for name in ("payment_id", "status")
