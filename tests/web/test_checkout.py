@@ -32,6 +32,7 @@ from tests.web.conftest import (
 pytestmark = pytest.mark.anyio
 
 HOUR_S = 3600
+PAGE_ID = "0d6b2f1c-1111-5222-8333-444455556666"
 SESSION = "s2f0c8a52-7d0e-4c5b-9a53-2f6f1f3f9b22"
 
 
@@ -61,6 +62,54 @@ async def test_a_buyer_is_sent_to_dodo_with_the_visitor_in_the_metadata(shop: Sh
         "return_url": f"{ORIGIN}/orders/{order['order_ref']}",
         "cancel_url": f"{ORIGIN}/products/coastline-atlas",
     }
+
+
+@pytest.mark.parametrize(
+    ("posted", "reason", "visitor_id"),
+    [
+        pytest.param(PAGE_ID, "captured", PAGE_ID, id="any-version"),
+        pytest.param(VISITOR, "captured", VISITOR, id="version-4"),
+        pytest.param("", "absent", None, id="script-not-there-yet"),
+        pytest.param(None, "absent", None, id="another-page"),
+        pytest.param("hash:0123", "cookieless_format", None, id="unknown-format"),
+        pytest.param(PAGE_ID.upper(), "cookieless_format", None, id="upper-case"),
+        pytest.param(f"{PAGE_ID}<script>", "cookieless_format", None, id="longer"),
+    ],
+)
+async def test_without_cookies_the_page_says_who_is_buying(
+    tmp_path: Path, posted: str | None, reason: str, visitor_id: str | None
+) -> None:
+    """In cookieless mode the form is the one source; a cookie left over from before is none."""
+    async with open_shop(tmp_path, KIT_COOKIELESS="1") as shop:
+        shop.http.cookies.set("datafast_visitor_id", VISITOR.replace("1f", "2f"))
+        page = (await shop.http.get("/products/coastline-atlas")).text
+        form = {"product": "coastline-atlas", "attempt": await shop.attempt()}
+        fields = form if posted is None else form | {"datafast_visitor_id": posted}
+        answer = await shop.http.post("/checkout", data=fields)
+        [order] = await shop.rows("checkouts")
+        [body] = await shop.opened()
+        await shop.http.get(f"/orders/{order['order_ref']}")
+        [returned] = await shop.rows("checkouts")
+
+    assert answer.status_code == 303
+    assert 'src="/js/script.cookieless.js"' in page
+    assert '<input type="hidden" name="datafast_visitor_id" id="page-visitor">' in page
+    assert (order["capture_reason"], order["capture_source"]) == (reason, "page")
+    assert order["visitor_id"] == body["metadata"].get("datafast_visitor_id") == visitor_id
+    assert returned["return_visitor_id"] is None
+
+
+async def test_a_posted_visitor_counts_in_cookieless_mode_alone(shop: Shop) -> None:
+    """Everywhere else the cookie is the source, and a form can hold anything."""
+    page = (await shop.http.get("/products/coastline-atlas")).text
+    form = {"product": "coastline-atlas", "attempt": await shop.attempt()}
+    await shop.http.post("/checkout", data=form | {"datafast_visitor_id": VISITOR})
+    [order] = await shop.rows("checkouts")
+    [body] = await shop.opened()
+
+    assert "page-visitor" not in page
+    assert (order["visitor_id"], order["capture_reason"]) == (None, "absent")
+    assert VISITOR not in str(body)
 
 
 @pytest.mark.parametrize("slug", DEMO_CATALOGUE)

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,6 +33,7 @@ from tests.web.conftest import (
 pytestmark = pytest.mark.anyio
 
 SCRIPT = b"/* the script */"
+SERVERS_ID = "0d6b2f1c-1111-5222-8333-444455556666"
 AGENT = "Mozilla/5.0 (test)"
 
 
@@ -120,11 +122,12 @@ async def test_exactly_five_headers_of_an_event_go_up(proxied: Shop, upstream: U
     }
 
 
+@pytest.mark.parametrize("headers", [{}, {"origin": "null"}], ids=["none", "null"])
 async def test_an_event_without_an_origin_gets_the_shops_own(
-    proxied: Shop, upstream: Upstream
+    proxied: Shop, upstream: Upstream, headers: dict[str, str]
 ) -> None:
-    """DataFast refuses one without."""
-    await proxied.http.post("/api/events", json=pageview())
+    """DataFast refuses one without; a page that hides its referrer sends a null."""
+    await proxied.http.post("/api/events", json=pageview(), headers=headers)
 
     assert dict(upstream.seen[0][2])["origin"] == ORIGIN
 
@@ -158,6 +161,11 @@ async def test_a_header_beyond_ascii_is_left_out(
         pytest.param("10.0.0.0/8", "10.1.2.3", "", "10.1.2.3", id="empty"),
         pytest.param("10.0.0.0/8", "198.51.100.7", "203.0.113.9", "198.51.100.7", id="stranger"),
         pytest.param("::1 10.0.0.0/8", "::1", "2001:db8::5", "2001:db8::5", id="ipv6"),
+        pytest.param("10.0.0.0/8", "10.1.2.3", "203.0.113.9:4711", "203.0.113.9", id="port"),
+        pytest.param("10.0.0.0/8", "10.1.2.3", "[2001:db8::5]:1", "2001:db8::5", id="ipv6-port"),
+        pytest.param(
+            "10.0.0.0/8", "::ffff:10.1.2.3", "::ffff:203.0.113.9", "203.0.113.9", id="mapped"
+        ),
     ],
 )
 async def test_the_real_address_comes_from_trusted_hops_only(
@@ -371,6 +379,54 @@ async def test_what_is_no_pageview_of_a_valid_visitor_is_no_visit(
     assert [visit["visitor_id"] for visit in visits] == [other]
 
 
+@pytest.mark.parametrize(
+    ("reply", "visitors"),
+    [
+        pytest.param({"visitorId": SERVERS_ID}, [SERVERS_ID], id="named"),
+        pytest.param({"success": True}, [], id="unnamed"),
+        pytest.param({"visitorId": "other-format"}, [], id="another-format"),
+        pytest.param([SERVERS_ID], [], id="another-form"),
+    ],
+)
+async def test_a_visit_without_cookies_is_that_of_the_id_datafast_names(
+    proxied: Shop, upstream: Upstream, reply: object, visitors: list[str]
+) -> None:
+    """The page's own id is another one in each event, and nobody's."""
+    other = VISITOR.replace("1f", "2f")
+    upstream.answers = [Response(json.dumps(reply), media_type="application/json")]
+    await proxied.http.post("/api/events", json=pageview(cookieless=True))
+    await proxied.http.post("/api/events", json=pageview(visitorId=other))
+
+    async def both() -> list[dict[str, Any]]:
+        rows = await proxied.rows("visits")
+        return rows if other in [row["visitor_id"] for row in rows] else []
+
+    rows = await eventually(both)
+
+    assert {row["visitor_id"] for row in rows} == {*visitors, other}
+
+
+@pytest.mark.parametrize("framework", [Starlette, FastAPI])
+async def test_the_proxy_serves_a_shop_of_any_kind(
+    upstream: Upstream, framework: Callable[[], Starlette]
+) -> None:
+    """Two routes in somebody else's app: no ledger, no session of theirs upstream."""
+    transport = httpx.ASGITransport(app=upstream.app())
+    async with httpx.AsyncClient(transport=transport) as client:
+        pieces = proxy.Proxy(client, upstream="https://datafast.example", base_url=ORIGIN)
+        app = framework()
+        app.router.routes.extend(pieces.routes())
+        theirs = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=theirs, base_url=ORIGIN) as browser:
+            headers = {"cookie": "session=planted", "authorization": "planted"}
+            script = await browser.get("/js/script.js", headers=headers)
+            event = await browser.post("/api/events", json=pageview(), headers=headers)
+
+    assert (script.content, event.status_code) == (SCRIPT, 200)
+    assert len(upstream.seen) == 2
+    assert "planted" not in str(upstream.seen)
+
+
 # The script
 
 
@@ -406,6 +462,70 @@ async def test_the_script_is_fetched_once_in_five_minutes(
     assert {answer.content for answer in again} == {SCRIPT}
 
 
+async def test_a_script_without_a_tag_of_its_own_is_told_by_its_content(
+    proxied: Shop, upstream: Upstream, clock: Clock
+) -> None:
+    """Browsers can ask again all the same, and DataFast is asked by the date it gave."""
+    date = "Wed, 04 Nov 2026 10:00:00 GMT"
+    upstream.answers = [
+        Response(SCRIPT, media_type="text/javascript", headers={"last-modified": date}),
+        Response(status_code=304),
+        Response(SCRIPT + b"//", media_type="text/javascript"),
+    ]
+    tags = []
+    for _ in range(3):
+        tags.append((await proxied.http.get("/js/script.js")).headers["etag"])
+        clock.now += 300
+    tags.append((await proxied.http.get("/js/script.js")).headers["etag"])
+    asked = [dict(headers).get("if-modified-since") for _, _, headers, _ in upstream.seen]
+
+    assert asked[:3] == [None, date, date]
+    assert tags[0] == tags[1] == tags[2] != tags[3]
+    assert re.fullmatch(r'"[0-9a-f]{32}"', tags[0])
+
+
+async def test_nobody_waits_for_a_script_that_is_there(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The page has the last one before DataFast is asked for the next, for up to a day.
+
+    The fetch's deadline is shortened from four seconds by its module constant.
+    """
+    monkeypatch.setattr(proxy, "SCRIPT_DEADLINE_S", 0.05)
+    order: list[str] = []
+
+    async def upstream(scope: Any, receive: Any, send: Any) -> None:
+        order.append("asked")
+        if len(order) > 1:
+            await asyncio.Event().wait()
+        await Response(SCRIPT, media_type="text/javascript")(scope, receive, send)
+
+    async def read(app: Any) -> None:
+        async def send(message: Any) -> None:
+            order.append(message["type"])
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/js/script.js",
+            "query_string": b"",
+            "headers": [(b"host", b"shop.localhost")],
+            "client": ("127.0.0.1", 1),
+        }
+        await app(scope, None, send)
+
+    async with open_shop(tmp_path, clock=clock, datafast=upstream, dodo=nobody) as shop:
+        await shop.http.get("/js/script.js")
+        clock.now += 86_399
+        await read(shop.app)
+        clock.now += proxy.SCRIPT_RETRY_S
+        await read(shop.app)
+
+    sent = ["http.response.start", "http.response.body"]
+    assert order == ["asked", *sent, "asked", "asked", *sent]
+
+
 async def test_concurrent_visitors_fetch_the_script_once(proxied: Shop, upstream: Upstream) -> None:
     """A campaign starts: one fetch."""
     await asyncio.gather(*(proxied.http.get("/js/script.js") for _ in range(20)))
@@ -417,7 +537,12 @@ async def test_a_browser_that_has_the_script_is_told_so(proxied: Shop) -> None:
     """304 without a body; another tag gets the script."""
     fresh = await proxied.http.get("/js/script.js", headers={"if-none-match": '"v1"'})
     other = await proxied.http.get("/js/script.js", headers={"if-none-match": '"v0"'})
+    through_a_cdn = await proxied.http.get(
+        "/js/script.js", headers={"if-none-match": 'W/"v0", W/"v1"'}
+    )
+    any_tag = await proxied.http.get("/js/script.js", headers={"if-none-match": "*"})
 
+    assert through_a_cdn.status_code == any_tag.status_code == 304
     assert (fresh.status_code, fresh.content, fresh.headers["etag"]) == (304, b"", '"v1"')
     assert (other.status_code, other.content) == (200, SCRIPT)
 
