@@ -5,6 +5,7 @@ Every context is traced; the trace and pictures of its pages are kept under `tes
 for a test that fails. A page that reports an error in its console fails its test: see `console`.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -246,8 +247,14 @@ def eventually(
 def demo(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Demo]:
-    """Run the product as its users do, for all tests; it must end well when it is told to."""
-    folder = tmp_path_factory.mktemp("demo")
+    """Run the product as its users do, for all tests."""
+    with run_demo(tmp_path_factory.mktemp("demo"), request) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def run_demo(folder: Path, request: pytest.FixtureRequest, **environ: str) -> Iterator[Demo]:
+    """Run `kit demo`, in another mode if wanted; it must end well when it is told to."""
     log = folder / "demo.log"
     ready, ready_fd = os.pipe()
     with log.open("wb") as output:
@@ -257,7 +264,7 @@ def demo(
                 *("--ready-fd", str(ready_fd), "--data", str(folder / "data")),
             ],
             cwd=ROOT,
-            env={**os.environ, "KIT_NO_BOOTSTRAP": "1"},
+            env={**os.environ, "KIT_NO_BOOTSTRAP": "1", **environ},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -276,7 +283,7 @@ def demo(
         process.wait()
         if request.session.testsfailed:
             RESULTS.mkdir(exist_ok=True)
-            shutil.copy(log, RESULTS)
+            shutil.copy(log, RESULTS / f"{folder.name}.log")
 
     assert exit_code == 0, log.read_text()
 

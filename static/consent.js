@@ -51,7 +51,8 @@
       if (tag) count(tag)
     } catch {
       failed = true
-      form.requestSubmit(event.submitter)
+      // Not at once: while a form fires its submit event, it takes no other one.
+      setTimeout(() => form.requestSubmit(event.submitter))
     }
   })
 })()
