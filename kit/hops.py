@@ -92,6 +92,9 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "declined": Reason(
             "The visitor had not agreed to be measured, so nothing was read.", "warn"
         ),
+        "forgotten": Reason(
+            "The visitor asked to be forgotten: the money counts, and names nobody.", "warn"
+        ),
         "cookieless_format": Reason(
             "The page handed over a visitor id of unknown form, so it was dropped.", "warn"
         ),
@@ -211,6 +214,18 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "queued": Reason("The report waits for its turn.", "wait"),
         "reattributing": Reason(
             "The report is being replaced by one that names the visitor.", "wait"
+        ),
+        "forgetting": Reason(
+            "The report is being deleted at DataFast, because its visitor is to be forgotten.",
+            "wait",
+        ),
+        "deleted_at_datafast": Reason(
+            "DataFast has the report no more, because its visitor is to be forgotten."
+        ),
+        "delete_refused": Reason(
+            "DataFast refused to delete this report.",
+            "lost",
+            "Look for the transaction in DataFast and delete it there, or release it to ask again.",
         ),
         "sending": Reason("The report is on its way.", "wait"),
         "sent": Reason("The report was sent."),

@@ -93,7 +93,7 @@ class Lookups:
 
     async def _visitor_found(self, delivery: Delivery) -> Delivery:
         """Look in the ledger again, which may know more by now, then at Dodo's subscriptions."""
-        if delivery.payment.datafast_visitor_id is not None:
+        if delivery.payment.datafast_visitor_id is not None or delivery.forgotten:
             return delivery
         payment_id, named = delivery.payment_id, delivery.subscription_id
 
@@ -106,20 +106,23 @@ class Lookups:
 
         (found, source), subscriptions = await self.ledger.read(ask_ledger)
         for subscription_id in subscriptions:
-            if found is None:
-                found, source = await self._subscriber(subscription_id), "dodo"
-        if found is None:
+            if found is None and source != "forgotten":
+                found, source = await self._subscriber(subscription_id)
+        if found is None and source != "forgotten":
             return delivery
         payment = replace(delivery.payment, datafast_visitor_id=found)
         return replace(delivery, payment=payment, visitor_source=source or "ledger")
 
-    async def _subscriber(self, subscription_id: str) -> str | None:
+    async def _subscriber(self, subscription_id: str) -> tuple[str | None, str | None]:
         try:
-            return _facts(await self.dodo.subscription(subscription_id)).visitor_id
+            facts = _facts(await self.dodo.subscription(subscription_id))
         except DodoError as refusal:
             if refusal.retryable:
                 raise
-            return None
+            return None, None
+        # Dodo's metadata keeps the id for years, whoever asked to be forgotten.
+        facts = await self.ledger.read(lambda c: sales.unless_forgotten(c, facts))
+        return facts.visitor_id, "forgotten" if facts.forgotten else "dodo"
 
     async def resolve(self, event: Row) -> None:
         """
@@ -141,7 +144,7 @@ class Lookups:
             return
 
         def keep(connection: Connection) -> None:
-            sales.record_payment(connection, facts, None)
+            sales.record_payment(connection, sales.unless_forgotten(connection, facts), None)
             settle_event(connection, webhook_id, state="stored", looked_up=True, due_at_ms=None)
 
         await self.ledger.write(keep)

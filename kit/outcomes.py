@@ -18,6 +18,8 @@ MAX_RETRY_S = 3600.0
 HORIZON_S = 72 * 3600.0
 RECHECK_S = 60.0
 PAUSE_S = 900.0
+_PROVEN = ("duplicate", "recorded", "attributed")
+"""Verdicts that say DataFast has the payment; each says more than the one before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,13 @@ class Outcome:
 def outcome_of(
     delivery: Delivery, verdict: Verdict, *, age_s: float, random: Callable[[], float]
 ) -> Outcome:
-    """Decide what becomes of a delivery of this age; `random` gives 0 to 1 for the jitter."""
+    """
+    Decide what becomes of a delivery of this age; `random` gives 0 to 1 for the jitter.
+
+    What was proven once stays, whatever a later repeat is answered: a replay lowers no verdict.
+    """
+    if _adds_nothing(delivery, verdict):
+        return Outcome("done", delivery.reason, delivery.verdict)
     match verdict.kind:
         case "attributed" | "recorded":
             return Outcome("done", verdict.reason, verdict.kind)
@@ -59,6 +67,25 @@ def outcome_of(
             return retry(delivery, verdict.reason, age_s=age_s, random=random, wait_s=slow)
 
 
+def _adds_nothing(delivery: Delivery, verdict: Verdict) -> bool:
+    """Tell whether an answer says no more than an earlier one has proven."""
+    if delivery.verdict not in _PROVEN or verdict.kind in ("retry", "misconfigured"):
+        return False
+    said = _PROVEN.index(verdict.kind) if verdict.kind in _PROVEN else -1
+    return said <= _PROVEN.index(delivery.verdict)
+
+
+def outcome_of_delete(
+    delivery: Delivery, verdict: Verdict | None, *, age_s: float, random: Callable[[], float]
+) -> Outcome:
+    """Decide what becomes of a report that DataFast was to delete; no verdict means it has."""
+    if verdict is None:
+        return Outcome("done", "deleted_at_datafast")
+    if verdict.kind in ("retry", "misconfigured"):
+        return outcome_of(delivery, verdict, age_s=age_s, random=random)
+    return Outcome("parked", "delete_refused")
+
+
 def retry(
     delivery: Delivery,
     reason: str,
@@ -69,6 +96,8 @@ def retry(
 ) -> Outcome:
     """Try again: with full jitter from 1 s doubling to 1 h, not before `wait_s`, up to 72 h."""
     if age_s > HORIZON_S:
+        if delivery.verdict in _PROVEN:
+            return Outcome("done", delivery.reason, delivery.verdict, answered=False)
         return Outcome("parked", "horizon", delivery.verdict, answered=False)
     ceiling_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 12))
     return Outcome(

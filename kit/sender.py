@@ -13,7 +13,7 @@ from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.ledger import Ledger, claims, lanes, sales
 from kit.ledger.claims import Delivery
 from kit.lookups import Lookups, UnknownAtDodo
-from kit.outcomes import PAUSE_S, Outcome, later, outcome_of, retry
+from kit.outcomes import PAUSE_S, Outcome, later, outcome_of, outcome_of_delete, retry
 
 PATIENCE_S = 5.0
 """How long a claimed report waits for its turn in the lane before it is put back."""
@@ -58,16 +58,18 @@ class Sender:
         early: Outcome | None = None
         try:
             try:
-                if delivery.delete_first:
+                if delivery.delete_first or delivery.delete_only:
                     early = await self._delete(delivery)
                 if early is None:
                     delivery, early = await self._before_first_send(delivery)
                 if early is None:
                     await self._take_turn()
-                    if not await self.ledger.write(self._freeze(delivery)):
+                    frozen = await self.ledger.write(self._freeze(delivery))
+                    if frozen is None:
                         return  # the lease ran out; somebody else owns it now
+                    delivery = frozen
                     verdict = await self.datafast.record_payment(delivery.payment)
-                    message = verdict.message
+                    message = _nameless(verdict.message, delivery)
                     early = outcome_of(
                         delivery, verdict, age_s=self._age_s(delivery), random=self.jitter
                     )
@@ -84,13 +86,13 @@ class Sender:
             _log.warning("not written: %s", problem, extra={"transaction_id": transaction_id})
 
     async def _delete(self, delivery: Delivery) -> Outcome | None:
-        """Let DataFast forget the report that is to be made anew; None means it has."""
+        """Let DataFast forget a report; None means that it has, and the new one may follow."""
         transaction_id = delivery.payment.transaction_id
         await self._take_turn()
         verdict = await self.datafast.delete_payment(transaction_id)
-        if verdict is not None:
+        if verdict is not None or delivery.delete_only:
             age_s = self._age_s(delivery)
-            return outcome_of(delivery, verdict, age_s=age_s, random=self.jitter)
+            return outcome_of_delete(delivery, verdict, age_s=age_s, random=self.jitter)
         await self.ledger.write(
             lambda connection: claims.mark_deleted(connection, transaction_id, owner=self.owner)
         )
@@ -111,7 +113,9 @@ class Sender:
         lands_now = delivery.kind in ("sale", "trial") and not delivery.payment.renewal
         if visitor_id is None or delivery.pageview_passed or not lands_now:
             return delivery, None
-        if age_s >= self.pace.pageview_wait_s:
+        # From its creation: one that is replayed has waited before.
+        waited_s = (self.ledger.now_ms() - delivery.created_at_ms) / 1000
+        if waited_s >= self.pace.pageview_wait_s:
             return delivery, None
         await self._take_turn()
         if await self.datafast.visitor_seen(visitor_id) != "unseen":
@@ -120,7 +124,7 @@ class Sender:
         held = Outcome(
             "held",
             "awaiting_pageview",
-            due_in_s=min(wait_s, max(self.pace.pageview_wait_s - age_s, 0.1)),
+            due_in_s=min(wait_s, max(self.pace.pageview_wait_s - waited_s, 0.1)),
             answered=False,
         )
         return delivery, held
@@ -142,14 +146,19 @@ class Sender:
         if wait_ms:
             await asyncio.sleep(wait_ms / 1000)
 
-    def _freeze(self, delivery: Delivery) -> Callable[[Connection], bool]:
-        return lambda connection: claims.freeze_delivery(
-            connection,
-            delivery.payment.transaction_id,
-            owner=self.owner,
-            now_ms=self.ledger.now_ms(),
-            proven=delivery.proven(),
-        )
+    def _freeze(self, delivery: Delivery) -> Callable[[Connection], Delivery | None]:
+        def write(connection: Connection) -> Delivery | None:
+            sendable = claims.sendable(connection, delivery)
+            frozen = claims.freeze_delivery(
+                connection,
+                sendable.payment.transaction_id,
+                owner=self.owner,
+                now_ms=self.ledger.now_ms(),
+                proven=sendable.proven(),
+            )
+            return sendable if frozen else None
+
+        return write
 
     def _finish(
         self, delivery: Delivery, outcome: Outcome, message: str | None
@@ -191,4 +200,12 @@ class Sender:
         return retry(delivery, reason, age_s=self._age_s(delivery), random=self.jitter)
 
     def _age_s(self, delivery: Delivery) -> float:
-        return (self.ledger.now_ms() - delivery.created_at_ms) / 1000
+        return (self.ledger.now_ms() - delivery.begun_at_ms) / 1000
+
+
+def _nameless(message: str | None, delivery: Delivery) -> str | None:
+    """Keep DataFast's words without the visitor's id, which may have to be forgotten."""
+    visitor_id = delivery.payment.datafast_visitor_id
+    if message is None or visitor_id is None:
+        return message
+    return message.replace(visitor_id, "…")

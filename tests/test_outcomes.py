@@ -17,6 +17,7 @@ from kit.outcomes import (
     RECHECK_S,
     Outcome,
     outcome_of,
+    outcome_of_delete,
     retry,
 )
 
@@ -49,13 +50,17 @@ FIRST = Delivery(
     visitor_dropped=False,
     pageview_passed=True,
     delete_first=False,
+    delete_only=False,
     created_at_ms=0,
+    begun_at_ms=0,
     first_sent_at_ms=None,
     attempts=1,
 )
 REPEATED = replace(FIRST, reason="datafast_timeout", first_sent_at_ms=1, attempts=2)
 UNKNOWN = replace(REPEATED, state="done", reason="no_pageview", verdict="no_pageview")
 UNCONFIRMED = replace(REPEATED, state="done", reason="no_echo", verdict="unconfirmed")
+SHOWN = replace(REPEATED, state="done", reason="attributed", verdict="attributed")
+COUNTED = replace(REPEATED, state="done", reason="duplicate_after_lost_reply", verdict="recorded")
 NAMELESS = replace(PAYMENT, datafast_visitor_id=None)
 DROPPED = replace(UNKNOWN, payment=NAMELESS, visitor_dropped=True)
 NEVER_NAMED = replace(UNCONFIRMED, payment=NAMELESS)
@@ -79,6 +84,9 @@ PRIOR = {
     "unconfirmed": UNCONFIRMED,
     "visitor dropped": DROPPED,
     "unconfirmed, no visitor": NEVER_NAMED,
+    "attributed": SHOWN,
+    "recorded": COUNTED,
+    "somebody else's": replace(REPEATED, state="done", reason="duplicate", verdict="duplicate"),
 }
 TABLE = [
     # The first answer.
@@ -161,6 +169,24 @@ TABLE = [
         "unconfirmed, no visitor",
         NO_ECHO,
         Outcome("done", "no_echo", "unconfirmed", due_in_s=4 * RECHECK_S),
+    ),
+    # Replayed although done: what was proven stays, and only more than that is news.
+    *(
+        ("attributed", answer, Outcome("done", "attributed", "attributed"))
+        for answer in (ATTRIBUTED, RECORDED, DUPLICATE, NO_PAGEVIEW, NO_ECHO, REJECTED)
+    ),
+    *(
+        ("recorded", answer, Outcome("done", "duplicate_after_lost_reply", "recorded"))
+        for answer in (UNSTATED, DUPLICATE, NO_PAGEVIEW, HTML, REJECTED)
+    ),
+    ("recorded", ATTRIBUTED, Outcome("done", "attributed", "attributed")),
+    ("somebody else's", DUPLICATE, Outcome("done", "duplicate", "duplicate")),
+    ("somebody else's", REJECTED, Outcome("done", "duplicate", "duplicate")),
+    ("somebody else's", RECORDED, Outcome("done", "recorded_without_visitor", "recorded")),
+    (
+        "attributed",
+        TIMEOUT,
+        Outcome("done", "attributed", "attributed", due_in_s=1.0, answered=False),
     ),
 ]
 
@@ -266,6 +292,44 @@ def test_what_has_a_verdict_keeps_it_past_the_horizon() -> None:
     outcome = retry(UNCONFIRMED, "datafast_timeout", age_s=HORIZON_S + 1, random=half)
 
     assert outcome == Outcome("parked", "horizon", "unconfirmed", answered=False)
+
+
+@pytest.mark.parametrize("name", ["attributed", "recorded", "somebody else's"])
+def test_a_replay_of_what_is_proven_gives_up_without_a_trace(name: str) -> None:
+    """DataFast has the payment; 72 hours of failing repeats say nothing against it."""
+    prior = PRIOR[name]
+    outcome = retry(prior, "datafast_timeout", age_s=HORIZON_S + 1, random=half)
+
+    assert outcome == Outcome("done", prior.reason, prior.verdict, answered=False)
+
+
+DELETING = replace(FIRST, reason="forgetting", delete_only=True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (None, Outcome("done", "deleted_at_datafast")),
+        (TIMEOUT, Outcome("ready", "datafast_timeout", due_in_s=0.5, answered=False)),
+        (REJECTED, Outcome("parked", "delete_refused")),
+        (NO_PAGEVIEW, Outcome("parked", "delete_refused")),
+        (
+            KEY_REFUSED,
+            Outcome(
+                "ready",
+                "key_refused",
+                due_in_s=0.0,
+                pause_reason="key_refused",
+                counts_attempt=False,
+                answered=False,
+            ),
+        ),
+    ],
+    ids=["gone", "no answer", "refused", "refused as if for its visitor", "wrong key"],
+)
+def test_an_answer_decides_about_a_delete(verdict: Verdict | None, expected: Outcome) -> None:
+    """Gone is gone; a fault is waited out; a refusal is for a person."""
+    assert outcome_of_delete(DELETING, verdict, age_s=60, random=half) == expected
 
 
 def test_what_stays_unproven_is_asked_again_for_72_hours_and_then_shown_to_a_person() -> None:

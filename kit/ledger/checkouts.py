@@ -1,6 +1,7 @@
 """Statements on `checkouts`: one row for each order ref, our own id of one checkout attempt."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -9,6 +10,7 @@ from kit.helpers.dodo_datafast import Visitor
 from kit.ledger.deliveries import join_return
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import checkouts
+from kit.ledger.tombstones import is_forgotten
 
 SESSION_LIFETIME_MS = 23 * 3600 * 1000  # Dodo's sessions live 24 h
 OPENING_LIFETIME_MS = 15 * 1000  # longer than a call to Dodo may take
@@ -30,8 +32,10 @@ def begin_checkout(
 
     `consent` is what the buyer had answered: "given", "refused" or "not_asked".
     The unique `attempt_key` decides between two concurrent posts, in whatever process they are.
-    The caller opens the session exactly when the returned `order_ref` is the one it proposed.
+    The caller opens the session exactly when the returned `order_ref` is the one it proposed, and
+    for the visitor of the returned row: one who asked to be forgotten is not in it.
     """
+    visitor = _unless_forgotten(connection, visitor)
     for number in range(_MAX_ORDERS_PER_ATTEMPT):
         key = f"{attempt}:{number}"
         found = _by_attempt(connection, key)
@@ -54,6 +58,12 @@ def begin_checkout(
         if found is not None and _is_good(found, product, now_ms):
             return found
     raise ValueError("this form was used for too many orders; load the page again")
+
+
+def _unless_forgotten(connection: Connection, visitor: Visitor) -> Visitor:
+    if not is_forgotten(connection, visitor.visitor_id):
+        return visitor
+    return replace(visitor, visitor_id=None, session_id=None, reason="forgotten")
 
 
 def _by_attempt(connection: Connection, key: str) -> Row | None:
@@ -104,6 +114,7 @@ def record_return(
     `visitor` is None in a browser that cannot show it placed the order: nothing is joined then.
     """
     visitor = visitor or Visitor(None, None, "another_browser", "return")
+    visitor = _unless_forgotten(connection, visitor)
     values: dict[str, Any] = {
         "returned_at_ms": now_ms,
         "return_visitor_id": visitor.visitor_id,

@@ -1,18 +1,19 @@
 """Leases on `deliveries`: who may send what is due, and what came of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select, update
 
 from kit.helpers.dodo_datafast import Payment
-from kit.ledger.deliveries import one
+from kit.ledger.deliveries import FORGOTTEN, one
 from kit.ledger.lanes import lock_lane
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, visits
 from kit.ledger.stamps import moment_of
+from kit.ledger.tombstones import is_forgotten
 
 MAX_ATTEMPTS = 300
 
@@ -36,9 +37,17 @@ class Delivery:
     visitor_dropped: bool
     pageview_passed: bool
     delete_first: bool
+    delete_only: bool
     created_at_ms: int
+    begun_at_ms: int
+    """When trying began: at its creation, or when a person last had it sent again."""
     first_sent_at_ms: int | None
     attempts: int
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether its visitor asked to be forgotten."""
+        return self.visitor_source == "forgotten"
 
     def proven(self) -> dict[str, Any]:
         """Return what is settled by the first send, as the columns that hold it."""
@@ -118,13 +127,28 @@ def _affordable(rows: Sequence[Row], calls: float) -> list[Row]:
     return claimed
 
 
-def _due(connection: Connection, now_ms: int, limit: int) -> Sequence[Row]:
+def _due(connection: Connection, now_ms: int, limit: int) -> list[Row]:
+    """Return what is due: new money first, since a large replay takes hours at DataFast's pace."""
+    found: list[Row] = []
+    for replayed in (False, True):
+        if len(found) < limit:
+            found += _oldest_due(connection, now_ms, limit - len(found), replayed=replayed)
+    return found
+
+
+def _oldest_due(
+    connection: Connection, now_ms: int, limit: int, *, replayed: bool
+) -> Sequence[Row]:
     # A lease that has run out is due as well: its owner is gone or too late.
+    by_hand = deliveries.c.replayed_at_ms
     return (
         connection.execute(
             select(deliveries, visits.c.last_pageview_at_ms)
             .outerjoin(visits, visits.c.visitor_id == deliveries.c.visitor_id)
-            .where(deliveries.c.due_at_ms <= now_ms)
+            .where(
+                deliveries.c.due_at_ms <= now_ms,
+                by_hand.is_not(None) if replayed else by_hand.is_(None),
+            )
             .order_by(deliveries.c.due_at_ms)
             .limit(limit)
             .with_for_update(skip_locked=True, of=deliveries)
@@ -162,10 +186,36 @@ def _delivery(row: Row) -> Delivery:
         visitor_dropped=row["visitor_dropped"],
         pageview_passed=row["last_pageview_at_ms"] is not None,
         delete_first=row["delete_first"],
+        delete_only=row["delete_only"],
         created_at_ms=row["created_at_ms"],
+        begun_at_ms=row["replayed_at_ms"] or row["created_at_ms"],
         first_sent_at_ms=row["first_sent_at_ms"],
         attempts=row["attempts"] + 1,  # with this claim, which the row as read does not show
     )
+
+
+def sendable(connection: Connection, delivery: Delivery) -> Delivery:
+    """
+    Return a delivery as it may be sent at this moment: nameless if its visitor was forgotten.
+
+    Every report passes here just before it is sent, since it may have been claimed, or its visitor
+    looked up, before the visitor asked to be forgotten.
+    """
+    payment = delivery.payment
+    row = connection.execute(
+        select(deliveries.c.visitor_id, deliveries.c.visitor_source).where(
+            deliveries.c.transaction_id == payment.transaction_id
+        )
+    ).one()
+    named = {payment.datafast_visitor_id, row.visitor_id} - {None}
+    if not (
+        "forgotten" in (delivery.visitor_source, row.visitor_source)
+        or any(is_forgotten(connection, visitor_id) for visitor_id in named)
+    ):
+        return delivery
+    connection.execute(one(payment.transaction_id).values(**FORGOTTEN))
+    nameless = replace(payment, datafast_visitor_id=None, email=None, name=None, customer_id=None)
+    return replace(delivery, payment=nameless, visitor_source="forgotten")
 
 
 def freeze_delivery(

@@ -1,6 +1,8 @@
 """Statements on `deliveries`: one row for each report to DataFast, keyed by `transaction_id`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -12,6 +14,16 @@ from kit.ledger.stamps import milliseconds
 
 _FROZEN = ("amount", "currency", "refunded", "is_free_trial")
 _FILLABLE = ("visitor_id", "customer_id", "email", "name", "order_ref")
+FORGOTTEN: Mapping[str, Any] = MappingProxyType(
+    {
+        "visitor_id": None,
+        "visitor_source": "forgotten",
+        "customer_id": None,
+        "email": None,
+        "name": None,
+    }
+)
+"""What a report holds of a visitor who asked to be forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,8 @@ def _fill(connection: Connection, new: NewDelivery, values: dict[str, Any]) -> N
         }
         if "visitor_id" in changes:
             changes["visitor_source"] = new.visitor_source
+        if "forgotten" in (there["visitor_source"], new.visitor_source):
+            changes |= FORGOTTEN
         if new.confirmed and not there["confirmed"]:
             changes["confirmed"] = True
         if new.renewal_proven and not there["renewal_proven"]:
@@ -121,7 +135,12 @@ def join_return(
     if visitor_id is not None:
         connection.execute(
             update(deliveries)
-            .where(*unsent, deliveries.c.kind == "sale", deliveries.c.visitor_id.is_(None))
+            .where(
+                *unsent,
+                deliveries.c.kind == "sale",
+                deliveries.c.visitor_id.is_(None),
+                deliveries.c.visitor_source != "forgotten",
+            )
             .values(visitor_id=visitor_id, visitor_source="return")
         )
     connection.execute(

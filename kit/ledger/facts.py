@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kit.helpers.dodo_datafast import ORDER_REF_KEY, VISITOR_COOKIE, Event
+from kit.ledger.redaction import FORGOTTEN
 from kit.ledger.stamps import milliseconds
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -34,6 +35,8 @@ class Facts:
     settlement_currency: str | None
     is_update_payment_method: bool
     created_at_ms: int
+    forgotten: bool | None
+    """True of a message that was made nameless; None says nothing, as an absent field does."""
 
     @property
     def paid(self) -> bool:
@@ -75,6 +78,7 @@ def facts_of(data: Mapping[str, Any], moment: datetime) -> Facts:
         settlement_currency=identifier(data.get("settlement_currency")),
         is_update_payment_method=data.get("is_update_payment_method") is True,
         created_at_ms=_created_at_ms(data.get("created_at"), moment),
+        forgotten=True if visitor_id == FORGOTTEN else None,
     )
 
 

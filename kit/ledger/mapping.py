@@ -25,13 +25,15 @@ from kit.ledger.deliveries import NewDelivery, create_delivery, find_delivery
 from kit.ledger.drift import note_drift
 from kit.ledger.events import settle_event, stored_events
 from kit.ledger.facts import Facts, identifier, read_facts
+from kit.ledger.redaction import nameless, nameless_body
 from kit.ledger.rows import Row
 from kit.ledger.stamps import milliseconds, moment_of
+from kit.ledger.tombstones import is_forgotten
 
 _REVERSALS = ("refund.succeeded", "dispute.lost", "dispute.accepted")
 _SETTLEMENT = ("settlement_amount", "settlement_tax", "settlement_currency")
 # Skips that somebody should look at: the money is real, and cannot be reported as it stands.
-_FOR_A_PERSON = frozenset(
+FOR_A_PERSON = frozenset(
     {
         "amount_invalid",
         "dispute_amount_unclear",
@@ -69,6 +71,8 @@ class _Message:
     event: Event
     facts: Facts
     checkout: Row | None
+    visitor: tuple[str | None, str | None]
+    """Who the ledger says it was, and by what; the message's own word comes before it."""
 
     @property
     def order_ref(self) -> str | None:
@@ -84,31 +88,49 @@ def map_stored_events(connection: Connection, policy: Policy, now_ms: int) -> in
 
 
 def _settled(connection: Connection, row: Row, policy: Policy, now_ms: int) -> dict[str, Any]:
+    signed = Signed(row["webhook_id"], moment_of(row["sent_at_ms"]), row["body"] or b"")
     try:
-        event = read_event(Signed(row["webhook_id"], moment_of(row["sent_at_ms"]), row["body"]))
+        event = read_event(signed)
     except PayloadError as refused:
         return {"state": "unreadable", "reason": refused.reason}
-    facts = read_facts(event)
-    message = _Message(row, event, facts, _checkout(connection, facts))
-    described = {
+    message = _message(connection, row, event)
+    settled = _read(connection, message, policy, now_ms) | {
         "type": event.type,
-        "payment_id": facts.payment_id,
+        "payment_id": message.facts.payment_id,
         "order_ref": message.order_ref,
     }
+    if message.facts.forgotten:
+        unread = settled["state"] in ("waiting", "parked")
+        settled["body"] = nameless_body(signed) if unread else None
+    return settled
+
+
+def _message(connection: Connection, row: Row, event: Event) -> _Message:
+    """Look around a message; one whose visitor was forgotten is nameless from here on."""
+    facts = read_facts(event)
+    checkout = _checkout(connection, facts)
+    visitor = sales.find_visitor(connection, facts.payment_id, facts.subscription_ids, checkout)
+    named = facts.visitor_id
+    if is_forgotten(connection, named) or (named is None and visitor[1] == "forgotten"):
+        event = nameless(event)
+        facts = read_facts(event)
+    return _Message(row, event, facts, checkout, visitor)
+
+
+def _read(connection: Connection, message: _Message, policy: Policy, now_ms: int) -> dict[str, Any]:
+    event, facts = message.event, message.facts
     if note_drift(connection, event, now_ms):
-        return described | {"state": "skipped", "reason": "event_unknown"}
+        return {"state": "skipped", "reason": "event_unknown"}
     _remember(connection, message)
     outcome = _outcome(connection, message, policy, now_ms)
     if isinstance(outcome, Payment):
-        found = {"state": "mapped", "reason": "mapped", "transaction_id": outcome.transaction_id}
-        return described | found
-    if outcome.needs is not None and facts.payment_id is not None and not row["looked_up"]:
-        waiting = {"state": "waiting", "reason": "awaiting_payment", "due_at_ms": now_ms}
-        return described | waiting
-    state = "parked" if outcome.reason in _FOR_A_PERSON else "skipped"
+        return {"state": "mapped", "reason": "mapped", "transaction_id": outcome.transaction_id}
+    if outcome.needs is not None and facts.payment_id and not message.row["looked_up"]:
+        return {"state": "waiting", "reason": "awaiting_payment", "due_at_ms": now_ms}
+    state = "parked" if outcome.reason in FOR_A_PERSON else "skipped"
     if event.type == "payment.succeeded" and facts.payment_id is not None and state == "skipped":
         sales.drop_dependents(connection, facts.payment_id)
-    return described | {"state": state, "reason": outcome.reason}
+    return {"state": state, "reason": outcome.reason}
 
 
 def _checkout(connection: Connection, facts: Facts) -> Row | None:
@@ -210,7 +232,7 @@ def _completed(connection: Connection, event: Event, facts: Facts) -> Event:
 
 def _known(connection: Connection, message: _Message) -> Known:
     event, facts = message.event, message.facts
-    visitor_id, source = _visitor(connection, message)
+    visitor_id, source = _visitor(message)
     renewal: bool | None = None
     if event.type == "payment.succeeded" and facts.charge_type != "new":
         before = sales.is_charged_before(
@@ -234,12 +256,13 @@ def _known(connection: Connection, message: _Message) -> Known:
     return Known(visitor_id, source, renewal, original)
 
 
-def _visitor(connection: Connection, message: _Message) -> tuple[str | None, str | None]:
-    """Find the visitor of a later event in the ledger; the return page comes last."""
-    facts, checkout = message.facts, message.checkout
-    found = sales.find_visitor(connection, facts.payment_id, facts.subscription_ids, checkout)
-    if found[0] is not None:
-        return found
+def _visitor(message: _Message) -> tuple[str | None, str | None]:
+    """Name the visitor of a later event by the ledger; the return page comes last."""
+    checkout = message.checkout
+    if message.facts.forgotten:
+        return None, "forgotten"
+    if message.visitor[0] is not None:
+        return message.visitor
     if checkout is not None and checkout["return_visitor_id"] is not None:
         return checkout["return_visitor_id"], "return"
     return None, None

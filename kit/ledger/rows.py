@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, Table
+from sqlalchemy import Connection, RowMapping, Table, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = RowMapping
@@ -34,3 +34,10 @@ def notify(connection: Connection) -> None:
     """Wake the other processes once this transaction is committed; SQLite has none."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+
+def holds_bytes(connection: Connection, column: Any, part: bytes) -> Any:
+    """Return the condition that a binary column holds these bytes somewhere."""
+    if connection.dialect.name == "postgresql":
+        return func.pg_catalog.position(column, part) > 0
+    return func.instr(column, part) > 0

@@ -1,6 +1,6 @@
 """Statements on what later messages need to know of earlier ones: payments and what they charge."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sqlalchemy import Connection, and_, func, or_, select, update
 
@@ -10,6 +10,7 @@ from kit.ledger.deliveries import find_delivery
 from kit.ledger.facts import Facts
 from kit.ledger.rows import Row, insert_or_ignore, upsert
 from kit.ledger.schema import charges, deliveries, events, payments, recoveries, subscriptions
+from kit.ledger.tombstones import is_forgotten
 
 _FACTS = {column.name for column in payments.c} - {"order_ref"}
 
@@ -51,6 +52,7 @@ def record_subscription(connection: Connection, facts: Facts, order_ref: str | N
             "subscription_id": subscription_id,
             "order_ref": order_ref,
             "visitor_id": facts.visitor_id,
+            "forgotten": facts.forgotten,
         }
         upsert(connection, subscriptions, key="subscription_id", values=values)
 
@@ -135,7 +137,8 @@ def find_visitor(
     """
     Return the visitor of a payment or of what follows it, and where the id came from.
 
-    By payment (its metadata, then its own report), subscription, checkout, abandoned payment.
+    By payment (its metadata, then its own report), subscription, checkout, abandoned payment. The
+    source is "forgotten" where the nearest of them had a visitor who asked to be forgotten.
     """
     near = related(connection, payment_id, subscription_ids)
     abandoned = abandoned_payment(connection, payment_id)
@@ -144,9 +147,26 @@ def find_visitor(
         checkout = find_checkout(connection, refs[0])
     sale = find_delivery(connection, payment_id) if payment_id is not None else None
     for row in (*near[:1], sale, *near[1:], checkout, abandoned):
-        if row is not None and row["visitor_id"] is not None:
+        if row is None:
+            continue
+        if row["visitor_id"] is not None:
             return row["visitor_id"], row["visitor_source"] if row is sale else "ledger"
+        if _is_forgotten(row):
+            return None, "forgotten"
     return None, None
+
+
+def _is_forgotten(row: Row) -> bool:
+    """Tell by a row of any table whether its visitor asked to be forgotten."""
+    marks = (row.get("visitor_source"), row.get("capture_reason"))
+    return bool(row.get("forgotten")) or "forgotten" in marks
+
+
+def unless_forgotten(connection: Connection, facts: Facts) -> Facts:
+    """Return facts as they may be kept: without the person, if the visitor was forgotten."""
+    if not is_forgotten(connection, facts.visitor_id):
+        return facts
+    return replace(facts, visitor_id=None, customer_id=None, forgotten=True)
 
 
 def charged_subscriptions(connection: Connection, payment_id: str) -> tuple[str, ...]:
@@ -187,8 +207,9 @@ def is_sale_skipped(connection: Connection, payment_id: str) -> bool:
     payment = find_payment(connection, payment_id)
     if payment is not None and (payment["total_minor"] == 0 or payment["is_update_payment_method"]):
         return True
-    if find_delivery(connection, payment_id) is not None:
-        return False  # another message of it did count
+    if (sale := find_delivery(connection, payment_id)) is not None:
+        # Another message of it did count, unless DataFast was asked to delete the report.
+        return bool(sale["delete_only"])
     found = connection.scalar(
         select(func.count())
         .select_from(events)

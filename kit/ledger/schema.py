@@ -113,6 +113,15 @@ Index(
     sqlite_where=events.c.due_at_ms.is_not(None),
     postgresql_where=events.c.due_at_ms.is_not(None),
 )
+# What retention may drop: the bodies of what is settled. One text for index and query, since a
+# database uses such an index only where it can prove that the one implies the other.
+SETTLED_WITH_BODY = text("body IS NOT NULL AND state IN ('mapped', 'skipped', 'unreadable')")
+Index(
+    "events_with_body",
+    events.c.received_at_ms,
+    sqlite_where=SETTLED_WITH_BODY,
+    postgresql_where=SETTLED_WITH_BODY,
+)
 Index(
     "events_without_order",
     events.c.received_at_ms,
@@ -139,6 +148,8 @@ payments = Table(
     Column("settlement_currency", Text),
     Column("is_update_payment_method", Boolean, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
+    # True once its visitor asked to be forgotten, so that what follows it names nobody either.
+    Column("forgotten", Boolean),
 )
 
 # One payment may charge several subscriptions.
@@ -157,6 +168,7 @@ subscriptions = Table(
     Column("subscription_id", Text, primary_key=True),
     Column("order_ref", Text),
     Column("visitor_id", Text),
+    Column("forgotten", Boolean),
 )
 
 # An abandoned checkout that was paid after all, by another payment.
@@ -212,6 +224,8 @@ deliveries = Table(
     Column("confirmed", Boolean, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("due_at_ms", BigInteger),
+    # When a person last had it sent again; the horizon is counted from there.
+    Column("replayed_at_ms", BigInteger),
     Column("owner", Text),
     Column("attempts", Integer, nullable=False),
     Column("delete_first", Boolean, nullable=False),
@@ -225,6 +239,14 @@ Index(
     deliveries.c.due_at_ms,
     sqlite_where=deliveries.c.due_at_ms.is_not(None),
     postgresql_where=deliveries.c.due_at_ms.is_not(None),
+)
+# In brackets, since a text stands as it is between the other conditions.
+WITH_PERSON = text("(email IS NOT NULL OR name IS NOT NULL)")
+Index(
+    "deliveries_with_person",
+    deliveries.c.created_at_ms,
+    sqlite_where=WITH_PERSON,
+    postgresql_where=WITH_PERSON,
 )
 
 lanes = Table(

@@ -82,8 +82,9 @@ def _standing(parts: Parts) -> tuple[str, str | None]:
     if delivery is not None:
         waiting = delivery["state"] in ("held", "ready", "sending")
         word = "waiting" if waiting else "parked" if delivery["state"] == "parked" else None
-        # Done without a verdict is the reversal of a sale that does not count.
-        return word or delivery["verdict"] or "skipped", delivery["reason"]
+        # Done without a verdict is the reversal of a sale that does not count, or was deleted.
+        ended = "deleted" if delivery["delete_only"] else "skipped"
+        return word or delivery["verdict"] or ended, delivery["reason"]
     money = [row for row in parts.messages if (row["type"] or "").startswith("payment.")]
     if money or parts.messages:
         last = (money or parts.messages)[-1]
@@ -189,12 +190,15 @@ _VISITOR_REASONS = {
     "ledger": "visitor_from_ledger",
     "return": "visitor_from_return",
     "dodo": "visitor_from_dodo",
+    "forgotten": "forgotten",
     "none": "visitor_missing",
 }
 
 
 def _delivery_hops(row: Row) -> list[Hop]:
-    found = "visitor_dropped" if row["visitor_dropped"] else _VISITOR_REASONS[row["visitor_source"]]
+    found = _VISITOR_REASONS[row["visitor_source"]]
+    if row["visitor_dropped"] and found != "forgotten":
+        found = "visitor_dropped"
     amount = f"{row['amount']} {row['currency']}"
     renewed = row["kind"] == "sale" and row["renewal"]
     kind = "renewal" if renewed else row["kind"]

@@ -51,11 +51,18 @@ def _version(connection: Connection) -> str | None:
 
 
 def _from_1(connection: Connection) -> None:
-    """Consent at capture, deletes without a new report, tombstones, and what people did by hand."""
+    """Consent at capture, tombstones and what they mark, and what people did by hand."""
     serial = "SERIAL" if connection.dialect.name == "postgresql" else "INTEGER"
     for statement in (
         "ALTER TABLE checkouts ADD COLUMN consent TEXT",
         "ALTER TABLE deliveries ADD COLUMN delete_only BOOLEAN DEFAULT false NOT NULL",
+        "ALTER TABLE deliveries ADD COLUMN replayed_at_ms BIGINT",
+        "ALTER TABLE payments ADD COLUMN forgotten BOOLEAN",
+        "ALTER TABLE subscriptions ADD COLUMN forgotten BOOLEAN",
+        "CREATE INDEX events_with_body ON events (received_at_ms) WHERE body IS NOT NULL "
+        "AND state IN ('mapped', 'skipped', 'unreadable')",
+        "CREATE INDEX deliveries_with_person ON deliveries (created_at_ms) "
+        "WHERE (email IS NOT NULL OR name IS NOT NULL)",
         "DROP INDEX ix_events_payment_id",
         "DROP INDEX ix_events_order_ref",
         "CREATE INDEX events_payment ON events (payment_id) WHERE payment_id IS NOT NULL",

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, update
 from kit.helpers.dodo_datafast import VISITOR_COOKIE, visitor_from_cookies, visitor_from_page
 from kit.ledger.rows import insert_or_ignore
 from kit.ledger.schema import visits
+from kit.ledger.tombstones import is_forgotten
 
 SOURCE_FIELDS = (
     "utm_source",
@@ -53,6 +54,8 @@ def visit_from_pageview(pageview: Mapping[str, Any]) -> dict[str, str | None] | 
 
 def record_visit(connection: Connection, visit: dict[str, str | None], now_ms: int) -> None:
     """Keep the first landing of a visitor, and the time of the last pageview."""
+    if is_forgotten(connection, visit["visitor_id"]):
+        return
     connection.execute(
         insert_or_ignore(connection, visits).values(first_seen_at_ms=now_ms, **visit)
     )

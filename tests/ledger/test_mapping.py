@@ -136,6 +136,7 @@ def test_a_sale_becomes_one_report(connection: Connection, message: Message, sto
         "attempts": 0,
         "delete_first": False,
         "delete_only": False,
+        "replayed_at_ms": None,
         "first_sent_at_ms": None,
         "answered_at_ms": None,
     }
@@ -167,6 +168,7 @@ def test_what_later_messages_need_is_kept(
         "settlement_currency": "USD",
         "is_update_payment_method": False,
         "created_at_ms": 1_790_932_490_118,
+        "forgotten": None,
     }
     assert charged_subscriptions(connection, "pay_example") == ("sub_1",)
 

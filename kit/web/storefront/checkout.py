@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -95,7 +95,8 @@ class Checkout:
             return self._outdated(request, product)
         order_ref = str(order["order_ref"])
         if order_ref == proposed:
-            metadata = checkout_metadata(visitor, order_ref=order_ref)
+            kept = replace(visitor, visitor_id=order["visitor_id"], session_id=order["session_id"])
+            metadata = checkout_metadata(kept, order_ref=order_ref)
             checkout_url = await self._open_session(product, order_ref, metadata)
         else:
             checkout_url = await self._session_of_twin(order)
