@@ -14,6 +14,7 @@ from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.ledger import Ledger, claims, events
 from kit.ledger.claims import Delivery
 from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.retention import keep_tidy
 from kit.ledger.rows import Row
 from kit.lookups import Lookups
 from kit.outcomes import MAX_RETRY_S
@@ -43,6 +44,8 @@ class Forwarder:
     pace: Pace
     jitter: Callable[[], float] = random.random
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    retention_days: int = 0
+    """How long bodies of settled messages and persons of sent reports stay; 0 is for good."""
     _sender: Sender = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _stopping: bool = field(default=False, init=False)
@@ -64,6 +67,7 @@ class Forwarder:
         taken_over = False
         died: LedgerUnavailable | None = None
         async with asyncio.TaskGroup() as group:
+            tidying = group.create_task(keep_tidy(self.ledger, days=self.retention_days))
             while not (self._stopping or died):
                 wake.clear()
                 try:
@@ -84,6 +88,7 @@ class Forwarder:
                     wake.clear()
                 if not (self._stopping or died):
                     await _rest(wake)
+            tidying.cancel()
             await self._take_leave({*running, *([looking] if looking is not None else [])})
         if died is not None:
             raise died

@@ -72,6 +72,8 @@ class Settings:
     send_customer: bool
     send_test: bool
     webhook_tolerance_s: int
+    retention_days: int
+    """How long bodies of settled messages stay; 0 is for good."""
     datafast_rate: float
     """Calls to DataFast a minute, all processes together."""
     log: Literal["text", "json"]
@@ -135,6 +137,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         send_customer=source.switch("KIT_SEND_CUSTOMER"),
         send_test=source.switch("KIT_SEND_TEST"),
         webhook_tolerance_s=source.whole("KIT_WEBHOOK_TOLERANCE_S", _TOLERANCE_S, default=300),
+        retention_days=source.whole("KIT_RETENTION_DAYS", (0, 3650), default=90),
         datafast_rate=source.whole("KIT_DATAFAST_RATE", (1, 100_000), default=50),
         log=cast("Literal['text', 'json']", source.choice("KIT_LOG", ("text", "json"), "text")),
     )

@@ -895,6 +895,26 @@ async def test_a_stopped_worker_gives_back_what_takes_too_long(
     assert await world.counted() == [("pay_example", False)]
 
 
+async def test_a_worker_drops_what_is_too_old_and_still_ends_in_order(world: World) -> None:
+    """Beside its work, and for as long as it runs."""
+    await world.record(metadata={})
+    await world.settle(world.forwarder())
+    world.clock.now += 91 * 86_400
+    forwarder = world.forwarder()
+    forwarder.retention_days = 90
+    task = asyncio.create_task(forwarder.run())
+
+    async def dropped() -> bool:
+        query = select(schema.events.c.body)
+        return await world.ledger.read(lambda c: c.scalar(query)) is None
+
+    await eventually(dropped)
+    forwarder.stop()
+    await task
+
+    assert (await world.standing())[0] == "done"
+
+
 async def logged(caplog: pytest.LogCaptureFixture, words: str) -> bool:
     """Tell whether something was logged."""
     return words in caplog.text

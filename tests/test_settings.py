@@ -50,6 +50,7 @@ def test_the_keys_of_the_two_services_are_all_that_is_needed() -> None:
     assert found.database_url == "sqlite:///kit.db"
     assert found.revenue_basis == "gross"
     assert found.webhook_tolerance_s == 300
+    assert found.retention_days == 90
     assert (found.send_customer, found.send_test, found.inspector_token) == (False, False, None)
     assert found.log == "text"
     assert (found.consent, found.consent_cookie, found.consent_value) == (
@@ -91,6 +92,7 @@ def test_every_setting_is_read_from_its_own_variable() -> None:
         KIT_SEND_CUSTOMER="yes",
         KIT_SEND_TEST="1",
         KIT_WEBHOOK_TOLERANCE_S="108000",
+        KIT_RETENTION_DAYS="0",
         KIT_DATAFAST_RATE="30",
         KIT_LOG="json",
     )
@@ -136,6 +138,7 @@ def test_every_setting_is_read_from_its_own_variable() -> None:
         "send_customer": True,
         "send_test": True,
         "webhook_tolerance_s": 108_000,
+        "retention_days": 0,
         "datafast_rate": 30,
         "log": "json",
     }
@@ -245,6 +248,7 @@ BAD = {
     "KIT_HOLD_S": ["-1", "86401", "10s"],
     "KIT_SEND_CUSTOMER": ["2", "ja"],
     "KIT_SEND_TEST": ["-"],
+    "KIT_RETENTION_DAYS": ["-1", "3651", "90d", "1.5", "٩٠"],
     "KIT_WEBHOOK_TOLERANCE_S": ["299", "108001", "-300", "3e2", "300.0", "1" * 5000, "٣٠٠"],
     "KIT_DATAFAST_RATE": ["0", "x"],
     "KIT_LOG": ["xml"],

@@ -213,7 +213,14 @@ def compose_forwarder(
         hold_s=settings.hold_s,
     )
     pace = replace(pace or Pace(), lane=lane, per_minute=settings.datafast_rate)
-    return Forwarder(ledger, Lookups(ledger, dodo), datafast, policy, pace)
+    return Forwarder(
+        ledger,
+        Lookups(ledger, dodo),
+        datafast,
+        policy,
+        pace,
+        retention_days=settings.retention_days,
+    )
 
 
 def _with_visitors(
