@@ -40,13 +40,15 @@ MAY_IMPORT = {
     "sender": FOUNDATION | SERVICES | {"outcomes", "lookups"},  # one claimed delivery
     "forwarder": FOUNDATION | SERVICES | {"outcomes", "lookups", "sender"},
     "transformations": {"helpers", "errors"},
-    "actions": FOUNDATION | SERVICES | {"outcomes"},
+    "wanted": FOUNDATION | {"ledger"},  # what an action is asked for
+    "actions": FOUNDATION | SERVICES | {"outcomes", "wanted"},
     "reconcile": FOUNDATION | SERVICES,
     "doctor": FOUNDATION | SERVICES | {"settings", "resources", "lab"},
     "copyin": FOUNDATION,
     "web": FOUNDATION
     | SERVICES
-    | {"forwarder", "sender", "lookups", "actions", "reconcile", "resources", "transport"},
+    | {"forwarder", "sender", "lookups", "actions", "wanted", "reconcile"}
+    | {"resources", "transport"},
     "web.app": EVERYTHING - {"cli", "server", "sandbox"},
     "pytest_plugin": {"sandbox", "lab", "hops", "errors"},
     "server": EVERYTHING,

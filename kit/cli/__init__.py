@@ -14,7 +14,8 @@ COMMANDS = {
     "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
     "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
-    "replay": "Let parked reports go, or report a sale again with its late visitor.",
+    "replay": "Send reports and read messages again, after saying which.",
+    "forget": "Forget a visitor here and, if wanted, at DataFast.",
     "trigger": "Send one signed webhook of any of Dodo's event types to a shop.",
     "test": "Run this clone's own tests, in a real browser too.",
 }

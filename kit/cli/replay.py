@@ -1,75 +1,165 @@
-"""`kit replay`: let parked reports go, or make one again."""
+"""`kit replay`: send reports and read messages again, after saying which."""
 
-import asyncio
+import re
 import time
-from urllib.parse import urlencode
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 import click
-import httpx
 
-from kit.actions import perform
+from kit.cli.errand import Action, agree, carry_out, plan_of
 from kit.cli.shop import environment
-from kit.errors import KitError, LedgerInUse
-from kit.ledger import Ledger
-from kit.settings import Settings, read_settings
+from kit.errors import KitError
+from kit.ledger.replays import LEFT_ALONE, READ_AGAIN, SENT_AGAIN
+from kit.settings import read_settings
 
-TIMEOUT_S = 15.0
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_WAITS = "line_up"
 
 
 @click.command(name="replay")
-@click.option("--release", "reason", metavar="REASON", help="Let go what is parked for a reason.")
+@click.argument("one", metavar="[TRANSACTION_OR_WEBHOOK_ID]", required=False)
+@click.option(
+    "--state",
+    type=click.Choice(("parked", "held", "done")),
+    help="All in this state; parked, if only a time is said.",
+)
+@click.option("--reason", metavar="REASON", help="All with this reason, skipped messages as well.")
+@click.option("--since", metavar="TIME", help="Not older than 2h, 3d, or a moment in ISO 8601.")
+@click.option("--until", metavar="TIME", help="Older than that; a moment without a zone is UTC.")
+@click.option("--release", metavar="REASON", help="Let go what is parked, and answer for it.")
 @click.option(
     "--reattribute",
-    "transaction_id",
     metavar="TRANSACTION",
     help="Delete a sale at DataFast and report it again with the visitor that came too late.",
 )
-def command(reason: str | None, transaction_id: str | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def command(dry_run: bool, yes: bool, **wanted: str | None) -> None:
     """
-    Let parked reports go, or make one again.
+    Send reports to DataFast again and read messages again; says first which.
 
+    A report keeps its transaction id, so that nothing counts twice, and a verdict is never lowered.
     With a server running this asks the server, which owns the ledger.
     """
-    if (reason is None) == (transaction_id is None):
-        raise KitError("say either --release REASON or --reattribute TRANSACTION")
     settings = read_settings(environment())
-    action = (
-        {"action": "release", "reason": reason}
-        if reason is not None
-        else {"action": "reattribute", "transaction_id": transaction_id}
-    )
-    click.echo(asyncio.run(_act(settings, {name: str(value) for name, value in action.items()})))
+    action = _action(wanted, now=time.time())
+    plan = plan_of(settings, action)
+    if "id" in action and not plan["lines"]:
+        raise KitError(f"{action['id']} is neither a report nor a message of this ledger")
+    for line in _told(plan["lines"], rate=settings.datafast_rate):
+        click.echo(line)
+    if dry_run or not any(_changes(line) for line in plan["lines"]):
+        return
+    agree("Do that?", yes=yes)
+    click.echo(carry_out(settings, action))
 
 
-async def _act(settings: Settings, action: dict[str, str]) -> str:
-    try:
-        ledger = Ledger.open(settings.database_url, clock=time.time)
-    except LedgerInUse:
-        return await _ask_server(settings, action)
-    try:
-        done = await ledger.write(
-            lambda connection: perform(connection, action, now_ms=ledger.now_ms())
-        )
-    finally:
-        ledger.close()
-    return f"{done.sentence}; nothing is sent until a server runs"
-
-
-async def _ask_server(settings: Settings, action: dict[str, str]) -> str:
-    token = settings.inspector_token
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token.reveal()}"
-    url = f"{settings.base_url}/inspector/actions"
-    try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http:
-            reply = await http.post(url, content=urlencode(action), headers=headers)
-        answer = reply.json()
-    except (httpx.HTTPError, ValueError):
+def _action(wanted: Mapping[str, str | None], *, now: float) -> Action:
+    """Turn the options into what is asked for. Raises KitError."""
+    chosen = {name: value for name, value in wanted.items() if value is not None}
+    kinds = [name for name in ("release", "reattribute") if name in chosen]
+    filters = chosen.keys() - set(kinds)
+    if len(kinds) + bool(filters) != 1 or ("one" in filters and len(filters) > 1):
         raise KitError(
-            f"the ledger is in use, and its server does not answer at {settings.base_url}: "
-            "set KIT_BASE_URL to where it listens, or stop it first"
+            "say what to replay: an id, or --state, --reason, --since and --until; "
+            "or --release REASON; or --reattribute TRANSACTION"
+        )
+    if "release" in chosen:
+        return {"action": "release", "reason": chosen["release"]}
+    if "reattribute" in chosen:
+        return {"action": "reattribute", "transaction_id": chosen["reattribute"]}
+    action = {"action": "replay"}
+    for option, name in (("one", "id"), ("state", "state"), ("reason", "reason")):
+        if option in chosen:
+            action[name] = chosen[option]
+    for option in ("since", "until"):
+        if option in chosen:
+            action[f"{option}_ms"] = str(moment_ms(chosen[option], option, now=now))
+    return action
+
+
+def moment_ms(text: str, option: str, *, now: float) -> int:
+    """Read a moment: so long ago, or ISO 8601. Raises KitError."""
+    if ago := re.fullmatch(r"([0-9]{1,6})([smhdw])", text):
+        return max(0, int((now - int(ago[1]) * _UNITS_S[ago[2]]) * 1000))
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        return max(0, int(aware.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise KitError(
+            f"--{option} {text}: use 30m, 2h, 3d, or a moment such as 2026-10-02T09:15"
         ) from None
-    if not answer.get("ok"):
-        raise KitError(str(answer.get("error", f"the server answered {reply.status_code}")))
-    return str(answer["done"])
+
+
+def _changes(line: Mapping[str, Any]) -> bool:
+    return line["fate"] in (*SENT_AGAIN, *READ_AGAIN, "replace")
+
+
+def _told(lines: list[dict[str, Any]], *, rate: float) -> Iterable[str]:
+    """Say what becomes of the rows, one line for all that share kind, state and reason."""
+    sent = [line for line in lines if _changes(line) and line["what"] == "report"]
+    waiting = [line for line in sent if line["fate"] == _WAITS]
+    sent = [line for line in sent if line["fate"] != _WAITS]
+    read = [line for line in lines if _changes(line) and line["what"] == "message"]
+    if sent:
+        yield f"{_number(sent, 'report')} to DataFast again: {_sums(sent)}"
+        yield from _table(sent)
+    if waiting:
+        yield f"{_number(waiting, 'report')} after the sale, once that is reported"
+        yield from _table(waiting)
+    if read:
+        yield f"{_number(read, 'message')} to be read again"
+        yield from _table(read)
+    for fate, why in LEFT_ALONE.items():
+        if left := [line for line in lines if line["fate"] == fate]:
+            yield f"{_number(left, left[0]['what'])} left alone: {why}"
+            yield from _table(left)
+    if not lines:
+        yield "Nothing fits."
+    minutes = sum(line["number"] for line in sent) / rate
+    if minutes >= 1:
+        yield f"At {rate:g} calls a minute that takes about {_duration(minutes)}."
+
+
+def _table(lines: list[dict[str, Any]]) -> Iterable[str]:
+    rows = [
+        (
+            str(line["number"]),
+            line["kind"],
+            line["state"],
+            line["reason"],
+            f"{line['amount']} {line['currency']}" if line["currency"] else "",
+        )
+        for line in lines
+    ]
+    number, kind, state, reason, amount = (
+        max(map(len, column)) for column in zip(*rows, strict=True)
+    )
+    for row in rows:
+        yield (
+            f"  {row[0]:>{number}}  {row[1]:{kind}}  {row[2]:{state}}  {row[3]:{reason}}  "
+            f"{row[4]:>{amount}}"
+        ).rstrip()
+
+
+def _number(lines: list[dict[str, Any]], name: str) -> str:
+    number = sum(line["number"] for line in lines)
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
+
+
+def _sums(lines: list[dict[str, Any]]) -> str:
+    """Add up by kind and currency: what is taken back is never netted with what came in."""
+    sums: dict[tuple[str, str], Decimal] = {}
+    for line in lines:
+        key = (line["kind"], line["currency"])
+        sums[key] = sums.get(key, Decimal(0)) + Decimal(line["amount"])
+    return ", ".join(f"{kind}s {amount} {code}" for (kind, code), amount in sorted(sums.items()))
+
+
+def _duration(minutes: float) -> str:
+    hours, rest = divmod(round(minutes), 60)
+    return f"{hours} h {rest} min" if hours else f"{rest} min"

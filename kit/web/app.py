@@ -125,7 +125,7 @@ def create_app(
         ),
         Route(
             "/inspector/actions",
-            Actions(ledger, access, settings.base_url).post,
+            Actions(ledger, access, settings.base_url, settings.holds_test_payments).post,
             methods=["POST"],
             max_body_size=MAX_FORM_BYTES,
         ),

@@ -220,3 +220,86 @@ async def test_a_stranger_with_the_link_names_no_visitor(tmp_path: Path) -> None
         after = await settled(shop)
 
     assert (after["verdict"], after["visitor_id"]) == ("recorded", None)
+
+
+async def test_a_plan_says_what_would_be_and_does_nothing(shop: Shop) -> None:
+    """The command line shows it before it asks."""
+    await shop.webhook(payment_event(payment_id="pay_elsewhere", metadata={}))
+    parked = await settled(shop)
+    status, answer = await act(shop, action="replay", state="parked", plan="1")
+    _, of_release = await act(shop, action="release", reason="not_at_dodo", plan="1")
+    refused, _ = await act(shop, action="replay", plan="1")
+
+    assert (status, refused) == (200, 409)
+    assert answer["plan"]["lines"] == [
+        {
+            "what": "report",
+            "fate": "send",
+            "kind": "sale",
+            "state": "parked",
+            "reason": "not_at_dodo",
+            "number": 1,
+            "currency": "USD",
+            "amount": "29.00",
+        }
+    ]
+    assert of_release == answer
+    assert await settled(shop) == parked
+
+
+async def test_a_running_shop_forgets_a_visitor(shop: Shop) -> None:
+    """Table, page, receipt and the next checkout name nobody, whatever the browser still holds."""
+    await land(shop)
+    shop.http.cookies.set("datafast_visitor_id", VISITOR_ID)
+    back = await sell(shop)
+    await settled(shop)
+    status, planned = await act(shop, action="forget", visitor_id=VISITOR_ID, plan="1")
+    done, answer = await act(shop, action="forget", visitor_id=VISITOR_ID)
+    await land(shop)
+    receipt = await shop.http.get(back, follow_redirects=True)
+    page = (await shop.http.get("/inspector")).text
+    await shop.buy()
+    [_, later] = await shop.opened()
+    orders = await shop.rows("checkouts")
+
+    assert (status, done) == (200, 200)
+    assert planned["plan"]["removed"] == {
+        "visit": 1,
+        "checkout": 1,
+        "payment": 1,
+        "report": 1,
+        "message": 1,
+    }
+    assert "forgotten" in answer["done"]
+    assert VISITOR_ID not in receipt.text + page + answer["done"]
+    assert await shop.rows("visits") == []
+    assert "datafast_visitor_id" not in later["metadata"]
+    assert {row["capture_reason"] for row in orders} == {"forgotten"}
+    assert {row["visitor_id"] for row in orders} == {None}
+
+
+async def test_a_running_shop_has_revenue_deleted(shop: Shop) -> None:
+    """By the id of each report, at DataFast's pace; the inspector says what became of it."""
+    await land(shop)
+    shop.http.cookies.set("datafast_visitor_id", VISITOR_ID)
+    await sell(shop)
+    before = await settled(shop)
+    form = {"action": "forget", "visitor_id": VISITOR_ID, "delete_revenue": "1", "expected": "1"}
+    status, _ = await act(shop, **form)
+
+    async def deleted() -> bool:
+        return bool((await settled(shop))["reason"] == "deleted_at_datafast")
+
+    await eventually(deleted)
+    [request] = await shop.at_datafast("requests", method="DELETE")
+    inspector = (await shop.http.get("/inspector.json")).json()
+    [journey] = inspector["journeys"]
+
+    assert (status, before["verdict"]) == (200, "attributed")
+    assert request["query"] == {"transaction_id": before["transaction_id"]}
+    assert await shop.at_datafast("payments") == []
+    assert (journey["verdict"], journey["visitor_id"]) == ("deleted", None)
+    assert "deleted_at_datafast" in [hop["reason"] for hop in journey["hops"]]
+    assert [(each["action"], each["subject"]) for each in inspector["interventions"]] == [
+        ("forget", "a visitor, and the revenue at DataFast")
+    ]

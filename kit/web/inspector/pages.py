@@ -15,6 +15,7 @@ from kit.helpers.dodo_datafast import UnknownCurrency
 from kit.hops import REASONS
 from kit.ledger import Ledger, journeys, lanes
 from kit.ledger.drift import drifted
+from kit.ledger.interventions import recent_interventions
 from kit.ledger.stamps import moment_of
 from kit.ledger.telling import Journey
 from kit.web.forms import read_form
@@ -38,6 +39,7 @@ class _View:
     refused: list[dict[str, Any]]
     releasable: dict[str, int]
     drift: list[str]
+    interventions: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class Inspector:
             "refused_webhooks": view.refused,
             "releasable": view.releasable,
             "drift": view.drift,
+            "interventions": view.interventions,
             "next_before": view.next_cursor,
         }
         return JSONResponse(body, headers={"Cache-Control": "private, no-store"})
@@ -133,6 +136,7 @@ class Inspector:
             refused,
             releasable(connection),
             [f"{row['kind']} {row['name']}" for row in drifted(connection)],
+            [dict(row) for row in recent_interventions(connection)],
         )
 
     def _shown(self, journey: Journey) -> dict[str, Any]:

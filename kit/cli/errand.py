@@ -1,0 +1,75 @@
+"""Carry an action to the ledger: here, or through the running server that owns it."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+import httpx
+
+from kit.actions import perform, plan
+from kit.errors import KitError, LedgerInUse
+from kit.ledger import Ledger
+from kit.settings import Settings
+
+TIMEOUT_S = 120.0  # forgetting looks into every stored message
+
+Action = dict[str, str]
+
+
+def plan_of(settings: Settings, action: Action) -> dict[str, Any]:
+    """Return what an action would do, as plain data. Raises KitError."""
+    planned: dict[str, Any] = asyncio.run(_carry(settings, action | {"plan": "1"}))["plan"]
+    return planned
+
+
+def carry_out(settings: Settings, action: Action) -> str:
+    """Do it, and return the sentence that says what was done. Raises KitError."""
+    return str(asyncio.run(_carry(settings, action))["done"])
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask before anything is done, unless that was answered beforehand. Raises KitError."""
+    try:
+        agreed = yes or click.confirm(question)
+    except click.Abort:
+        raise KitError("nothing was done: there was no answer; --yes answers beforehand") from None
+    if not agreed:
+        raise KitError("nothing was done")
+
+
+async def _carry(settings: Settings, action: Action) -> dict[str, Any]:
+    try:
+        ledger = Ledger.open(settings.database_url)
+    except LedgerInUse:
+        return await _ask_server(settings, action)
+    holds_test = settings.holds_test_payments
+    try:
+        if action.get("plan") == "1":
+            planned = await plan(ledger, action, holds_test=holds_test)
+            return {"plan": planned.as_dict()}
+        done = await perform(ledger, action, holds_test=holds_test)
+        later = "a running server does it" if ledger.shared else "once a server runs"
+    finally:
+        ledger.close()
+    return {"done": f"{done.sentence}; {later}" if done.sends else done.sentence}
+
+
+async def _ask_server(settings: Settings, action: Action) -> dict[str, Any]:
+    token = settings.inspector_token
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token.reveal()}"
+    url = f"{settings.base_url}/inspector/actions"
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http:
+            reply = await http.post(url, content=urlencode(action), headers=headers)
+        answer: dict[str, Any] = reply.json()
+    except (httpx.HTTPError, ValueError):
+        raise KitError(
+            f"the ledger is in use, and its server does not answer at {settings.base_url}: "
+            "set KIT_BASE_URL to where it listens, or stop it first"
+        ) from None
+    if not answer.get("ok"):
+        raise KitError(str(answer.get("error", f"the server answered {reply.status_code}")))
+    return answer
