@@ -147,6 +147,7 @@ def create_app(
         )
         orders = OrderPages(ledger, dodo, catalogue, cookies, capture, pages)
         answers = ConsentForm(
+            ledger,
             rule=consent,
             pages=pages,
             tag=tag,

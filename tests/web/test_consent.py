@@ -1,5 +1,6 @@
 """Consent: nothing before a yes, everything away after a no, and a form that needs no script."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from starlette.requests import HTTPConnection
 
+from kit.ledger.tombstones import is_forgotten
 from kit.web.consent import DATAFAST_COOKIES, ConsentRule
 from kit.web.storefront.consent import ANSWER_LIFE_S
 from tests.web.conftest import (
@@ -393,6 +395,25 @@ async def test_a_refusal_ends_every_cookie_on_the_host_and_the_root_domain(
     assert where == {name: ["host only", "example.com", "shop.example.com"] for name in names}
     assert lines(answer)[0].startswith("kit_consent=refused; ")
     assert not [line for line in lines(answer) if VISITOR in line]
+
+
+async def test_a_withdrawal_is_kept_for_what_was_bought_before(asking: Shop) -> None:
+    """Dodo's metadata holds the id for years; from here on it goes to nobody."""
+    asking.http.headers["cookie"] = f"{GIVEN}; {MEASURED}"
+    await answer_form(asking, "refused")
+    forgotten = await asking.ledger.read(lambda connection: is_forgotten(connection, VISITOR))
+
+    assert forgotten
+
+
+async def test_a_withdrawal_is_carried_out_while_the_ledger_is_away(asking: Shop) -> None:
+    """In the browser at least; the log says what is missing."""
+    await asyncio.to_thread(asking.ledger.close)
+    asking.http.headers["cookie"] = f"{GIVEN}; {MEASURED}"
+    answer = await answer_form(asking, "refused")
+
+    assert answer.status_code == 303
+    assert "datafast_visitor_id" in ended(answer)
 
 
 async def test_a_refusal_elsewhere_is_carried_out_on_the_next_answer(tmp_path: Path) -> None:
