@@ -322,6 +322,126 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "wrong_address": Reason(
             "The address is not DataFast's API; all reports wait.", "lost", _KEY
         ),
+        # What the browser laboratory sees on its way through a shop.
+        "script_loaded": Reason("The page loaded DataFast's script."),
+        "script_blocked": Reason(
+            "The page asks for DataFast's script, and did not get it.", "warn", _BLOCKED
+        ),
+        "script_late": Reason(
+            "The script was still on its way when the visitor went on.",
+            "warn",
+            "Serve it from your own domain, and put its tag first in the head.",
+        ),
+        "script_off": Reason("This browser runs no scripts, so nobody is counted.", "warn"),
+        "script_missing": Reason(
+            "The landing page has no DataFast script.",
+            "lost",
+            "Add the script tag of DataFast's settings to the head of every page.",
+        ),
+        "script_domain_foreign": Reason(
+            "The script's data-domain is not a domain of the host that takes the order.",
+            "lost",
+            "Set data-domain (DATAFAST_DOMAIN) to the root domain of the shop, as it is in "
+            "DataFast's settings.",
+        ),
+        "script_domain_narrow": Reason(
+            "The script's data-domain names one host, so its cookie stays away from the others.",
+            "warn",
+            "Set data-domain (DATAFAST_DOMAIN) to the root domain, without www.",
+        ),
+        "cookie_set": Reason("The browser holds a visitor cookie."),
+        "cookie_absent": Reason("Without its script there is no visitor cookie.", "warn"),
+        "cookie_missing": Reason(
+            "The script ran, and the browser holds no visitor cookie.",
+            "lost",
+            "On localhost the tag needs data-allow-localhost; elsewhere check data-website-id and "
+            "data-domain, and whether the visitor has to consent first.",
+        ),
+        "cookie_out_of_reach": Reason(
+            "The visitor cookie's Domain keeps it from the host that takes the order.",
+            "lost",
+            "Set data-domain (DATAFAST_DOMAIN) to the root domain that both hosts share.",
+        ),
+        "pageview_sent": Reason("DataFast took a pageview of the page."),
+        "pageview_blocked": Reason("The pageview never arrived at DataFast.", "warn", _BLOCKED),
+        "pageview_absent": Reason("The page sent no pageview.", "warn"),
+        "pageview_refused": Reason(
+            "DataFast refused the pageview.",
+            "lost",
+            "The script's data-website-id and data-domain must be those of DataFast's settings.",
+        ),
+        "landing_unknown": Reason(
+            "DataFast heard of this visitor only after the landing page, so the campaign is lost.",
+            "warn",
+            _BLOCKED,
+        ),
+        "payment_guessed": Reason(
+            "The script took a parameter of the address for another provider's payment.",
+            "lost",
+            'Set data-disable-payments="true" on the tag: payments are reported by the server.',
+        ),
+        "buy_button_missing": Reason(
+            "No buy button was found on the page.",
+            "lost",
+            "Name the page that has it, and a CSS selector of the button.",
+        ),
+        "checkout_not_reached": Reason(
+            "The buy button led to no checkout page of Dodo.",
+            "lost",
+            "Press it yourself and look at the shop's log; is the right button named?",
+        ),
+        "visitor_replaced": Reason(
+            "The order carried another visitor id than the landing page.",
+            "lost",
+            "The cookie was cleared, expired, or belongs to another subdomain: data-domain must "
+            "be the root domain. The kit's continuity cookie brings a cleared one back.",
+        ),
+        "captured_by_page": Reason(
+            "A script of the page hands the visitor id over, which anybody can forge or block.",
+            "lost",
+            "Read the datafast_visitor_id cookie on the server, from the order's own request.",
+        ),
+        "no_session": Reason(
+            "No checkout session was opened.", "lost", "See the shop's log for Dodo's answer."
+        ),
+        "metadata_has_visitor": Reason("The checkout session's metadata names the visitor."),
+        "metadata_without_visitor": Reason(
+            "The checkout session was opened without the visitor in its metadata.",
+            "lost",
+            "Read the cookie where the session is made, and send it as "
+            "metadata.datafast_visitor_id.",
+        ),
+        "metadata_misnamed": Reason(
+            "The metadata holds the visitor id under a name that nobody looks for.",
+            "lost",
+            "Name it datafast_visitor_id, exactly.",
+        ),
+        "metadata_other_visitor": Reason(
+            "The metadata names another visitor than the landing page had.",
+            "lost",
+            "Take the id from the cookie of the order's own request, not from a store or a form.",
+        ),
+        "not_paid": Reason("The checkout was not paid.", "wait"),
+        "return_leaks": Reason(
+            "The return page keeps the buyer's e-mail in its address, where scripts read it.",
+            "lost",
+            "Answer the return with a redirect to the same address without its query.",
+        ),
+        "not_reported": Reason(
+            "No report of the payment reached DataFast while this journey waited.",
+            "lost",
+            "Is Dodo's webhook set to the shop, and does the shop send the payment on?",
+        ),
+        "reported_other_visitor": Reason(
+            "The payment was attributed to another visitor than the one who landed.",
+            "lost",
+            "Take the visitor from the payment's own metadata.",
+        ),
+        "not_observable": Reason(
+            "This cannot be seen from outside.",
+            "warn",
+            "Start the shop with the variables that point it at the stand-ins.",
+        ),
         # Webhooks that were refused although validly signed.
         "stale": Reason(
             "Validly signed webhooks were refused because they are too old.",

@@ -40,14 +40,17 @@ class Installer:
 class BrowserMissing(Exception):  # noqa: N818 - a state of the machine
     """No browser starts here; `tried` says of each candidate why not."""
 
-    def __init__(self, tried: Sequence[str]) -> None:
+    def __init__(self, tried: Sequence[str], name: str = "chromium") -> None:
         lines = "".join(f"\n  - {line}" for line in tried)
-        super().__init__(
-            f"no Chromium that starts was found.{lines}\n"
-            "Try one of these, or name one in KIT_BROWSER:\n"
-            f"  {sys.executable} -m playwright install --with-deps --only-shell chromium\n"
-            "  sudo apt-get install --no-install-recommends chromium-headless-shell"
-        )
+        if name == "chromium":
+            advice = (
+                "Try one of these, or name one in KIT_BROWSER:\n"
+                f"  {sys.executable} -m playwright install --with-deps --only-shell chromium\n"
+                "  sudo apt-get install --no-install-recommends chromium-headless-shell"
+            )
+        else:
+            advice = f"Try: {sys.executable} -m playwright install --with-deps {name}"
+        super().__init__(f"no {name.capitalize()} that starts was found.{lines}\n{advice}")
         self.tried = tuple(tried)
 
 
@@ -124,13 +127,9 @@ def _playwright_builds(environ: Mapping[str, str]) -> Iterator[Path]:
     Playwright's own `executable_path` names the full Chromium even where only the shell is there,
     and asking it starts its driver (0.6 s); folder names are those of Playwright 1.50 to 1.65.
     """
-    spec = importlib.util.find_spec("playwright")
-    if spec is None or spec.origin is None:
+    home, revisions = _playwright_knows(environ)
+    if not revisions:
         return
-    package = Path(spec.origin).parent / "driver" / "package"
-    home = _playwright_home(environ, package)
-    listed = json.loads((package / "browsers.json").read_text(encoding="utf-8"))["browsers"]
-    revisions = {entry["name"]: entry["revision"] for entry in listed}
     shell = f"chromium_headless_shell-{revisions['chromium-headless-shell']}/*"
     full = f"chromium-{revisions['chromium']}/*"
     for pattern in (
@@ -142,6 +141,27 @@ def _playwright_builds(environ: Mapping[str, str]) -> Iterator[Path]:
         f"{full}/chrome.exe",
     ):
         yield from sorted(home.glob(pattern))
+
+
+def playwright_builds(name: str, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Return the folders of an engine that this Playwright has installed: "firefox", "webkit"."""
+    home, revisions = _playwright_knows(environ)
+    if name not in revisions:
+        return []
+    # On some systems the folder has the system's name in it, and a revision of its own.
+    folders = [*home.glob(f"{name}-{revisions[name]}"), *home.glob(f"{name}_*_special-*")]
+    return [folder for folder in folders if (folder / "INSTALLATION_COMPLETE").is_file()]
+
+
+def _playwright_knows(environ: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """Return where this Playwright keeps its browsers, and the revision of each that it wants."""
+    spec = importlib.util.find_spec("playwright")
+    if spec is None or spec.origin is None:
+        return Path(), {}
+    package = Path(spec.origin).parent / "driver" / "package"
+    listed = json.loads((package / "browsers.json").read_text(encoding="utf-8"))["browsers"]
+    revisions = {str(entry["name"]): str(entry["revision"]) for entry in listed}
+    return _playwright_home(environ, package), revisions
 
 
 def _playwright_home(environ: Mapping[str, str], package: Path) -> Path:

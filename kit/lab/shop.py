@@ -1,0 +1,51 @@
+"""A shop as the laboratory sees it: where visitors land, and how they buy."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Locator, Page
+
+DODO_HOST: Final = re.compile(r"(?:.+\.)?dodopayments\.com")
+_BUY_WORDS: Final = re.compile(
+    r"\b(buy|order now|check ?out|subscribe|purchase|get (it|started)|start\b.*\btrial|pay)\b",
+    re.IGNORECASE,
+)
+# Looked for in this order; a form that posts to a checkout says most plainly what its button does.
+_GUESSES: Final = (
+    "form[action*='checkout' i] :is(button, input[type=submit])",
+    "form[action*='buy' i] :is(button, input[type=submit])",
+    "a[href*='checkout' i]",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """
+    A running shop.
+
+    `url` is where visitors land. `product_url` is the page with the buy button, if that is another;
+    `buy` is a CSS selector of the button or link, guessed when it is None.
+    """
+
+    url: str
+    product_url: str | None = None
+    buy: str | None = None
+
+    @property
+    def host(self) -> str:
+        """The host that takes the order."""
+        return urlsplit(self.product_url or self.url).hostname or ""
+
+
+def find_buy_button(page: Page, selector: str | None) -> Locator | None:
+    """Return the button or link that buys: the one that is named, else the likeliest; or None."""
+    if selector is not None:
+        named = page.locator(selector).first
+        return named if named.count() else None
+    by_name = [page.get_by_role(role, name=_BUY_WORDS) for role in ("button", "link")]
+    for found in (*(page.locator(guess) for guess in _GUESSES), *by_name):
+        if found.count():
+            return found.first
+    return None

@@ -1,0 +1,318 @@
+"""One journey through a shop, step by step, and the report of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, FrameLocator, Page
+
+from kit.lab.evidence import OpenContext
+from kit.lab.findings import judge, tell_hops
+from kit.lab.observers import DataFastObserver, DodoObserver, Reported
+from kit.lab.report import Report, Script
+from kit.lab.seen import VISITOR_COOKIE, VISITOR_ID, ScriptState, Seen
+from kit.lab.shop import Shop, find_buy_button
+from kit.lab.watch import Watch, is_dodo
+
+CAMPAIGN = "utm_source=newsletter"
+BUYER = "ada@example.com"
+_SESSION_PATH = "/session/"
+_POLL_MS = 20
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a journey waits for what may never come, in seconds."""
+
+    script_s: float = 4.0
+    page_s: float = 10.0
+    report_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """All a journey needs: the shop, a browser that opens contexts, and whoever can be asked."""
+
+    shop: Shop
+    open_context: OpenContext
+    dodo: DodoObserver | None = None
+    datafast: DataFastObserver | None = None
+    browser: str = "chromium"
+    script: Script = "sandbox"
+    patience: Patience = Patience()
+    pictures: Path | None = None
+    """A folder for screenshots; None takes none."""
+
+    def is_checkout(self, url: str) -> bool:
+        """Tell whether an address is a checkout page of Dodo or of its stand-in."""
+        return is_dodo(url) or (self.dodo is not None and self.dodo.owns(url))
+
+
+@dataclass(slots=True)
+class Visit:
+    """A visitor on the way. Steps may be left out, repeated, or done by hand with `page`."""
+
+    stage: Stage
+    scenario: str
+    expected: Literal["kept", "lost", "none"] = "kept"
+    context: BrowserContext = field(init=False)
+    page: Page = field(init=False)
+    watch: Watch = field(init=False)
+    visitor_id: str | None = None
+    """Who the visitor is, once known."""
+    _scripts_run: bool = True
+    _tag: dict[str, str | None] = field(default_factory=dict)
+    _button: bool = True
+    _cookie_domain: str | None = None
+    _script: ScriptState | None = None
+    _landing: str | None = None
+    _returned_to: str | None = None
+    _pictures: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing watched; `enter` opens the browser."""
+        self.watch = Watch(self.stage.is_checkout)
+
+    def enter(self, **options: object) -> "Visit":
+        """Open a fresh context and a page in it, with Playwright's options; watch both."""
+        self._scripts_run = bool(options.get("java_script_enabled", True))
+        self.context = self.stage.open_context(**options)
+        self.watch.attach(self.context)
+        self.page = self.context.new_page()
+        return self
+
+    # Steps
+
+    def land(self, query: str = CAMPAIGN, *, url: str | None = None, settle: bool = True) -> None:
+        """Come from a campaign; with `settle`, stay until the script had its chance."""
+        address = url or self.stage.shop.url
+        address += ("&" if urlsplit(address).query else "?") + query if query else ""
+        self._landing = self._landing or address
+        self.page.goto(address)
+        self._read_tag()
+        if settle:
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait until the script has set its cookie and told of the page, or cannot any more."""
+        self._until(self._settled, self.stage.patience.script_s)
+        self.look()
+        self.picture("landing")
+
+    def look(self) -> None:
+        """Note who the visitor is by now, and how the script fares."""
+        found = self.cookie()
+        if self.visitor_id is None and found is not None:
+            self.visitor_id, self._cookie_domain = found
+        if self._script in (None, "late"):
+            self._script = self._script_state()
+
+    def cookie(self) -> tuple[str, str] | None:
+        """Return the visitor id in this browser and its cookie's Domain."""
+        for cookie in self.context.cookies():
+            value = str(cookie.get("value", ""))
+            if cookie.get("name") == VISITOR_COOKIE and VISITOR_ID.fullmatch(value):
+                return value, str(cookie.get("domain", ""))
+        return None
+
+    def open_product(self) -> None:
+        """Go to the page with the buy button, if that is not here."""
+        if self.stage.shop.product_url is not None:
+            self.page.goto(self.stage.shop.product_url)
+            self._read_tag()
+
+    def buy(self) -> bool:
+        """Press the buy button and come to the checkout; False if that did not happen."""
+        self.open_product()
+        return self.press()
+
+    def press(self) -> bool:
+        """Press the buy button of this page and wait for the checkout."""
+        button = find_buy_button(self.page, self.stage.shop.buy)
+        self._button = button is not None
+        if button is None:
+            return False
+        self.look()
+        self.watch.press()
+        button.click()
+        return self.await_checkout()
+
+    def await_checkout(self) -> bool:
+        """Wait until a checkout page is there, in this page or in a frame of it."""
+        opened = self._until(self.watch.checkout, self.stage.patience.page_s)
+        if opened is None:
+            return False
+        if not self._framed():
+            self.page.wait_for_load_state()
+        self.picture("checkout")
+        return True
+
+    def pay(self, *, page: Page | None = None) -> None:
+        """Pay on the stand-in's page, here or in another browser's `page`, and come back."""
+        target = page or self.page
+        if self.stage.dodo is None or self.session_id is None:
+            return
+        till: Page | FrameLocator = target
+        if page is None and self._framed():
+            till = target.frame_locator(f"iframe[src*='{self.session_id}']")
+        till.locator("input[name=email]").fill(BUYER)
+        till.locator("button[value=succeeded]").click()
+        self._until(lambda: self._came_back(target), self.stage.patience.page_s)
+
+    def _came_back(self, page: Page) -> bool:
+        if self.stage.is_checkout(page.url) or page.url == "about:blank":
+            return False
+        if self._framed() and self.stage.dodo is not None and not self._is_paid():
+            return False
+        page.wait_for_load_state()
+        self._returned_to = page.url.partition("?")[0]
+        return True
+
+    @property
+    def session_id(self) -> str | None:
+        """The checkout session that the order opened."""
+        checkout = self.watch.checkout()
+        if checkout is None:
+            return None
+        path = urlsplit(checkout.url).path
+        return path.partition(_SESSION_PATH)[2].partition("/")[0] or path.rpartition("/")[2]
+
+    def picture(self, name: str) -> None:
+        """Take a picture of the page, if pictures are wanted."""
+        folder = self.stage.pictures
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        path = (
+            folder / f"{_slug(self.scenario)}-{self.stage.script}-{self.stage.browser}-{name}.jpg"
+        )
+        self.page.screenshot(path=path, type="jpeg", quality=60)
+        self._pictures.append(path)
+
+    # The report
+
+    def report(self) -> Report:
+        """Ask what arrived, waiting for the payment's report, and tell the whole journey."""
+        self.look()
+        if self._returned_to is not None:
+            self.picture("return")
+        seen = self.seen()
+        hops = tell_hops(seen)
+        outcome, lost_at = judge(seen, hops)
+        return Report(
+            scenario=self.scenario,
+            browser=self.stage.browser,
+            script=self.stage.script,
+            outcome=outcome,
+            lost_at=lost_at,
+            expected=self.expected,
+            visitor_id=self.visitor_id,
+            hops=hops,
+            pictures=tuple(self._pictures),
+        )
+
+    def seen(self) -> Seen:
+        """Gather everything that was seen."""
+        dodo, datafast = self.stage.dodo, self.stage.datafast
+        session_id, order = self.session_id, self.watch.order()
+        checkout = self.watch.checkout()
+        observed = dodo is not None and (checkout is None or dodo.owns(checkout.url))
+        payment_id = metadata = None
+        report: Reported | None = None
+        if dodo is not None and observed and session_id is not None:
+            metadata, payment_id = dodo.metadata(session_id), dodo.payment(session_id)
+        if datafast is not None and payment_id is not None:
+            report = self._await_report(datafast, payment_id)
+            if self.visitor_id is None and report is not None:
+                self.visitor_id = report.visitor_id
+        return Seen(
+            host=urlsplit(order.url).hostname or "" if order else self.stage.shop.host,
+            script=self._script or self._script_state(),
+            script_url=self._tag.get("src"),
+            data_domain=self._tag.get("domain"),
+            visitor_id=self.visitor_id,
+            cookie_domain=self._cookie_domain,
+            events=tuple(self.watch.page_events()),
+            button=self._button,
+            order=order,
+            session_id=session_id,
+            dodo_observed=observed,
+            metadata=metadata,
+            paid=payment_id is not None,
+            returned_to=self._returned_to,
+            leaked=self.watch.kept_with(BUYER),
+            datafast_observed=datafast is not None,
+            landing_known=self._landing_known(),
+            report=report,
+        )
+
+    def _await_report(self, datafast: DataFastObserver, payment_id: str) -> Reported | None:
+        """Wait for the report; and a little for its visitor, who may come in late."""
+        return self._until(lambda: datafast.report(payment_id), self.stage.patience.report_s)
+
+    def _landing_known(self) -> bool:
+        datafast = self.stage.datafast
+        if datafast is None or self.visitor_id is None or self._landing is None:
+            return True
+        pages = datafast.pageviews(self.visitor_id)
+        return not pages or CAMPAIGN not in self._landing or CAMPAIGN in pages[0]
+
+    # What the script does
+
+    def _read_tag(self) -> None:
+        """Note the script tag of the page, once one was found."""
+        if self._tag or not self._scripts_run:
+            return
+        tag = self.page.locator("script[data-website-id]").first
+        if tag.count():
+            attributes = "tag => ({src: tag.src, domain: tag.getAttribute('data-domain')})"
+            self._tag = tag.evaluate(attributes)
+
+    def _script_state(self) -> ScriptState:
+        if not self._scripts_run:
+            return "off"
+        request = self.watch.script(self._tag.get("src"))
+        if request is None:
+            told = any(event.visitor_id for event in self.watch.page_events())
+            return "loaded" if told else "missing"
+        if not self.watch.is_over(request):
+            return "late"
+        status = self.watch.status(request)
+        return "loaded" if status is not None and status < 400 else "blocked"
+
+    def _settled(self) -> bool:
+        state = self._script_state()
+        if state in ("off", "blocked"):
+            return True
+        events = self.watch.events()
+        return bool(events) and all(self.watch.is_over(event) for event in events)
+
+    # Waiting
+
+    def _framed(self) -> bool:
+        checkout = self.watch.checkout()
+        return checkout is not None and checkout.frame.parent_frame is not None
+
+    def _is_paid(self) -> bool:
+        dodo, session_id = self.stage.dodo, self.session_id
+        return bool(dodo and session_id and dodo.payment(session_id))
+
+    def _until(self, look: Callable[[], Found], within_s: float) -> Found | None:
+        """Return the first true answer, or None; the browser goes on meanwhile."""
+        deadline = time.monotonic() + within_s
+        while True:
+            found = look()
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                return None
+            self.page.wait_for_timeout(_POLL_MS)
+
+
+def _slug(text: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
