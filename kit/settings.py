@@ -186,7 +186,8 @@ class _Source:
         number = int(value) if valid else default
         return self._checked(name, number, valid, f"a whole number from {low} to {high}", default)
 
-    def url(self, name: str, default: str | None) -> str | None:
+    def url(self, name: str, default: str | None, *, plain: bool = False) -> str | None:
+        """Read an https URL; on this machine, or anywhere if `plain`, http will do."""
         value = self.optional(name)
         if value is None:
             return default
@@ -197,8 +198,8 @@ class _Source:
             parts, host = urlsplit(""), ""
         # urlsplit drops some characters and keeps others that no URL may hold.
         bare = re.fullmatch(r"[!-~]+", value) is not None and not set(value) & set("?#@\\\"'<>;,")
-        loopback = parts.scheme == "http" and _LOOPBACK.fullmatch(host) is not None
-        valid = bool(host) and bare and (parts.scheme == "https" or loopback)
+        http = parts.scheme == "http" and (plain or _LOOPBACK.fullmatch(host) is not None)
+        valid = bool(host) and bare and (parts.scheme == "https" or http)
         url = parts._replace(netloc=parts.netloc.lower()).geturl().rstrip("/")
         return self._checked(
             name, url, valid, "an https URL (http on localhost only)", default or ""
@@ -206,11 +207,20 @@ class _Source:
 
     def origin(self, name: str, default: str) -> str:
         """Read a URL without a path, as browsers write it in `Origin`."""
-        url = self.url(name, default) or default
+        url = self.url(name, default, plain=self._on_sandboxes()) or default
         parts = urlsplit(url)
         scheme_port = {"https": ":443", "http": ":80"}[parts.scheme]
         origin = f"{parts.scheme}://{parts.netloc.removesuffix(scheme_port)}"
         return self._checked(name, origin, not parts.path, "a URL without a path", default)
+
+    def _on_sandboxes(self) -> bool:
+        """Tell whether both services are stand-ins on this machine, so that no money moves."""
+        bases = [self.optional(f"{name}_BASE_URL") for name in ("DODO_PAYMENTS", "DATAFAST")]
+        try:
+            hosts = [urlsplit(base or "").hostname or "" for base in bases]
+        except ValueError:
+            return False
+        return all(_LOOPBACK.fullmatch(host) for host in hosts)
 
     def hosts(self, name: str) -> tuple[str, ...]:
         """Read the hosts a buyer may be sent to, as they stand in the page's policy."""

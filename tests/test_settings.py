@@ -276,6 +276,17 @@ def test_a_value_that_cannot_work_is_refused_without_being_shown(name: str, valu
     assert len(value) < 10 or value not in problem
 
 
+def test_http_on_a_made_up_name_needs_both_stand_ins() -> None:
+    """Without https there is no real money either."""
+    shop = {"KIT_BASE_URL": "http://shop.contour.test:8000"}
+    dodo = {"DODO_PAYMENTS_BASE_URL": "http://127.0.0.1:8001"}
+    datafast = {"DATAFAST_BASE_URL": "http://127.0.0.1:8002"}
+
+    assert read(**shop, **dodo, **datafast).base_url == "http://shop.contour.test:8000"
+    for given in ({}, dodo, datafast, datafast | {"DODO_PAYMENTS_BASE_URL": "https://[::1"}):
+        assert any(problem.startswith("KIT_BASE_URL") for problem in problems(**shop, **given))
+
+
 @pytest.mark.parametrize(
     ("value", "base_url", "secure"),
     [

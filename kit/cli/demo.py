@@ -29,13 +29,14 @@ WEBSITE_ID = "dfid_sandbox"
 # Three names that a browser treats as three sites, all of them this machine.
 NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
 
-# How visitors are known: what a demo may be told by the environment.
+# How visitors are known, and waited for: what a demo may be told by the environment.
 MODES = (
     "KIT_CONSENT",
     "KIT_CONSENT_COOKIE",
     "KIT_CONSENT_VALUE",
     "KIT_CONTINUITY",
     "KIT_COOKIELESS",
+    "KIT_HOLD_S",
 )
 
 
@@ -54,7 +55,14 @@ MODES = (
     help="Folder that keeps the demo's data.",
 )
 @click.option("--ready-fd", type=int, hidden=True, help="Write the URLs there as JSON when up.")
-def command(port: int, host: str | None, data: Path, ready_fd: int | None) -> None:
+@click.option(
+    "--domain",
+    hidden=True,
+    help="A made-up domain with the shop at shop.DOMAIN, for browsers that were told where it is.",
+)
+def command(
+    port: int, host: str | None, data: Path, ready_fd: int | None, domain: str | None
+) -> None:
     """
     Show the whole journey on a sandbox: no account, no key, no network.
 
@@ -75,7 +83,7 @@ def command(port: int, host: str | None, data: Path, ready_fd: int | None) -> No
             for offset, name in enumerate(NAMES)
         }
         ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
-        site = _Site(ports, host, data, _keys(data))
+        site = _Site(ports, host, domain, data, _keys(data))
         apps = {
             "shop": open_shop(
                 site.settings(), clock=time.time, catalogue=DEMO_CATALOGUE, sandboxed=True
@@ -120,16 +128,23 @@ class _Site:
 
     ports: dict[str, int]
     host: str | None
+    domain: str | None
     data: Path
     keys: _Keys
 
     def url(self, name: str) -> str:
         """Return the address that a browser uses."""
-        return f"http://{self.host or NAMES[name]}:{self.ports[name]}"
+        names = NAMES | ({"shop": f"shop.{self.domain}"} if self.domain else {})
+        return f"http://{self.host or names[name]}:{self.ports[name]}"
 
     def local_url(self, name: str) -> str:
         """Return the address that servers use: not every resolver knows *.localhost."""
         return f"http://127.0.0.1:{self.ports[name]}"
+
+    @property
+    def root(self) -> str:
+        """The root domain that visitors are counted on."""
+        return self.host or self.domain or NAMES["shop"]
 
     def settings(self) -> Settings:
         return read_settings(
@@ -140,7 +155,7 @@ class _Site:
                 "DATAFAST_API_KEY": self.keys.datafast_api_key,
                 "DATAFAST_BASE_URL": self.local_url("datafast"),
                 "DATAFAST_WEBSITE_ID": WEBSITE_ID,
-                "DATAFAST_DOMAIN": self.host or NAMES["shop"],
+                "DATAFAST_DOMAIN": self.root,
                 "KIT_BASE_URL": self.url("shop"),
                 "KIT_CHECKOUT_HOSTS": self.url("dodo"),
                 "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
@@ -166,7 +181,7 @@ class _Site:
             database=str(self.data / "datafast.db"),
             api_key=self.keys.datafast_api_key,
             website_id=WEBSITE_ID,
-            domain=self.host or NAMES["shop"],
+            domain=self.root,
         )
 
     def announce(self, ready_fd: int | None) -> None:

@@ -17,7 +17,6 @@ from kit.web.app import create_app
 from kit.web.guard import Limit
 from kit.web.storefront.catalogue import Catalogue
 
-DEMO_PAGEVIEW_WAIT_S = 15.0
 _ANY_NUMBER = Limit(burst=100_000, per_minute=100_000)
 
 
@@ -64,7 +63,7 @@ def open_shop(
     Raises LedgerError.
     """
     limits = {"buyer_limit": _ANY_NUMBER, "shop_limit": _ANY_NUMBER} if sandboxed else {}
-    pace = Pace(pageview_wait_s=DEMO_PAGEVIEW_WAIT_S) if sandboxed else Pace()
+    pace = Pace(pageview_wait_s=settings.hold_s) if sandboxed else Pace()
     return create_app(
         settings,
         ledger=Ledger.open(settings.database_url),

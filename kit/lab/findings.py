@@ -162,6 +162,8 @@ def _metadata(seen: Seen) -> Hop:
         misnamed = next((key for key, value in metadata.items() if value in ids), None)
         if misnamed is not None:
             return Hop(name, "metadata_misnamed", seen=misnamed, expected=VISITOR_COOKIE)
+        if not ids:
+            return Hop(name, "session_opened", seen=seen.session_id)
         return Hop(name, "metadata_without_visitor", expected=seen.visitor_id)
     if seen.visitor_id is not None and sent != seen.visitor_id:
         return Hop(name, "metadata_other_visitor", seen=sent, expected=seen.visitor_id)

@@ -35,6 +35,7 @@ from kit.sandbox.hosted import HostedPage
 from kit.sandbox.journal import Intake, Journal
 from kit.sandbox.levers import Levers
 from kit.sandbox.money_api import MoneyApi
+from kit.sandbox.overlay import serve_overlay
 from kit.sandbox.products import CATALOGUE, Product
 from kit.sandbox.recoveries import Recoveries
 from kit.sandbox.refunds import Refunds
@@ -132,8 +133,15 @@ def create_dodo(
         routes=[
             *api.routes(),
             *money_api.routes(),
-            Route("/session/{session_id}", hosted.show, methods=["GET"]),
-            Route("/session/{session_id}", hosted.submit, methods=["POST"]),
+            *(
+                route
+                for path in ("/session/{session_id}", "/overlay/session/{session_id}")
+                for route in (
+                    Route(path, hosted.show, methods=["GET"]),
+                    Route(path, hosted.submit, methods=["POST"]),
+                )
+            ),
+            Route("/overlay.js", serve_overlay, methods=["GET"]),
             *levers.routes(),
             *switchboard.routes(),
             *desk.routes(),

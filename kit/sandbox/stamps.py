@@ -6,8 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 
 def new_id(prefix: str) -> str:
-    """Make an id such as `pay_5d0c…`: prefix and 20 random hexadecimal digits."""
-    return f"{prefix}_{secrets.token_hex(10)}"
+    """
+    Make an id such as `pay_5d0c…`: prefix and 21 random hexadecimal digits.
+
+    The official overlay script takes checkout sessions of this length only (its package 1.9.9).
+    """
+    return f"{prefix}_{secrets.token_hex(11)[:21]}"
 
 
 def iso(moment_s: float) -> str:

@@ -1,0 +1,141 @@
+"""Serve the stand-ins from a thread, for whoever has no event loop to run them in."""
+
+import asyncio
+import base64
+import contextlib
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from kit.sandbox.datafast import create_datafast
+from kit.sandbox.dodo import create_dodo
+
+WEBSITE_ID = "dfid_sandbox"
+START_TIMEOUT_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Both stand-ins, running: addresses as browsers name them and for programs, and their keys."""
+
+    dodo_page: str
+    dodo_api: str
+    datafast_page: str
+    datafast_api: str
+    website_id: str
+    domain: str
+    dodo_api_key: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+    datafast_api_key: str = field(repr=False)
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment that points a shop at them."""
+        return {
+            "DODO_PAYMENTS_API_KEY": self.dodo_api_key,
+            "DODO_PAYMENTS_WEBHOOK_KEY": self.webhook_secret,
+            "DODO_PAYMENTS_ENVIRONMENT": "test_mode",
+            "DODO_PAYMENTS_BASE_URL": self.dodo_api,
+            "DATAFAST_API_KEY": self.datafast_api_key,
+            "DATAFAST_BASE_URL": self.datafast_api,
+            "DATAFAST_WEBSITE_ID": self.website_id,
+            "DATAFAST_DOMAIN": self.domain,
+            "KIT_CHECKOUT_HOSTS": self.dodo_page,
+        }
+
+
+@contextlib.contextmanager
+def live_sandboxes(
+    *,
+    templates_dir: Path,
+    static_dir: Path,
+    domain: str,
+    website_id: str = WEBSITE_ID,
+    webhook_url: str = "",
+    ports: tuple[int, int] = (0, 0),
+) -> Iterator[Live]:
+    """
+    Run both stand-ins, with nothing on disk, until the `with` ends.
+
+    `domain` is the shop's root domain, `webhook_url` where its webhooks go (none, if it is empty),
+    `ports` those of Dodo and of DataFast, 0 for any. Raises OSError for a port that is taken.
+    """
+    with contextlib.ExitStack() as stack:
+        dodo_socket, datafast_socket = (
+            stack.enter_context(socket.create_server(("127.0.0.1", port))) for port in ports
+        )
+        dodo_port, datafast_port = (
+            listening.getsockname()[1] for listening in (dodo_socket, datafast_socket)
+        )
+        live = Live(
+            dodo_page=f"http://checkout.localhost:{dodo_port}",
+            dodo_api=f"http://127.0.0.1:{dodo_port}",
+            datafast_page=f"http://datafast.localhost:{datafast_port}",
+            datafast_api=f"http://127.0.0.1:{datafast_port}",
+            website_id=website_id,
+            domain=domain,
+            dodo_api_key=f"dodo_test_{secrets.token_urlsafe(24)}",
+            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            datafast_api_key=f"df_{secrets.token_urlsafe(24)}",
+        )
+        dodo = create_dodo(
+            database=":memory:",
+            public_url=live.dodo_page,
+            templates_dir=templates_dir,
+            static_dir=static_dir,
+            api_key=live.dodo_api_key,
+            webhook_secret=live.webhook_secret,
+            webhook_url=webhook_url,
+        )
+        datafast = create_datafast(
+            database=":memory:",
+            api_key=live.datafast_api_key,
+            website_id=website_id,
+            domain=domain,
+        )
+        stack.enter_context(serving({dodo_socket: dodo, datafast_socket: datafast}))
+        yield live
+
+
+@contextlib.contextmanager
+def serving(apps: Mapping[socket.socket, ASGIApp]) -> Iterator[None]:
+    """Serve each app on its listening socket, all in one thread, until the `with` ends."""
+    servers = {
+        listening: uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on"))
+        for listening, app in apps.items()
+    }
+    started: Future[None] = Future()
+
+    async def serve_all() -> None:
+        async with asyncio.TaskGroup() as group:
+            for listening, server in servers.items():
+                group.create_task(server.serve(sockets=[listening]))
+            while not all(server.started for server in servers.values()):
+                if any(server.should_exit for server in servers.values()):
+                    raise RuntimeError("a stand-in did not start")
+                await asyncio.sleep(0.01)
+            started.set_result(None)
+
+    def run() -> None:
+        try:
+            asyncio.run(serve_all())
+        except BaseException as problem:
+            if started.done():
+                raise
+            started.set_exception(problem)
+
+    thread = threading.Thread(target=run, name="stand-ins")
+    thread.start()
+    try:
+        started.result(START_TIMEOUT_S)
+        yield
+    finally:
+        for server in servers.values():
+            server.should_exit = True
+        thread.join()
