@@ -1,51 +1,102 @@
 """
-What all journeys share: a browser, a watched page, and the running product.
+What all journeys share: browsers, a watched page, the running product, and the laboratory.
 
 Every context is traced; the trace and pictures of its pages are kept under `test-results/`, only
 for a test that fails. A page that reports an error in its console fails its test: see `console`.
+The laboratory's journeys make the continuity matrix, which the run ends with.
 """
 
-import contextlib
-import json
-import os
 import re
-import select
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
-from kit.lab.browser import BrowserMissing, Chromium, find_browser
+from e2e.product import ROOT, Demo, Products, eventually
+from kit.lab.browser import BrowserMissing
+from kit.lab.engines import ENGINES, Engine, find_engines, launch
+from kit.lab.evidence import Console, Contexts, how_to_open
+from kit.lab.evidence import OpenContext as NewContext
+from kit.lab.findings import Outcome
+from kit.lab.observers import DataFastSandbox, DodoSandbox
+from kit.lab.report import Report, Script, matrix_text, write_matrix
+from kit.lab.scenarios import Scenario
+from kit.lab.shop import Shop
+from kit.lab.visit import Patience, Stage, Visit
+from tests.shops.small import SmallShop
 
-ROOT = Path(__file__).resolve().parents[1]
+__all__ = ["RESULTS", "ROOT", "Console", "Demo", "NewContext", "eventually"]
+
 RESULTS = ROOT / "test-results"
+NETWORK = Path(__file__).parent / "network"
+PRODUCT = "coastline-atlas"
 FAILED = pytest.StashKey[bool]()
-START_TIMEOUT_S = 20
-STOP_TIMEOUT_S = 10
+FOUND = pytest.StashKey[tuple[Engine, ...]]()
+REPORTS = pytest.StashKey[list[Report]]()
+
+# Names that only this browser knows: cookies have a Domain there, as they have on no localhost.
+MADE_UP = {"*.test": "127.0.0.1"}
 
 
-def pytest_report_header() -> str:
-    """Name the browser: Debian's trails the one that Playwright was made for."""
-    try:
-        found = find_browser()
-    except BrowserMissing as error:
-        browser = str(error).partition("\n")[0]
-    else:
-        browser = f"{found.path} ({found.kind}) {found.version}"
-    return (
-        f"browser: {browser}, Playwright {version('playwright')}, SQLite {sqlite3.sqlite_version}"
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose its browsers, and whether it may download."""
+    parser.addoption(
+        "--browser",
+        action="append",
+        choices=ENGINES,
+        default=[],
+        help="a browser for the continuity matrix; may be repeated (default: all that are found)",
     )
+    parser.addoption(
+        "--network",
+        action="store_true",
+        help="run e2e/network as well: it downloads DataFast's SDK from npm",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with an empty matrix."""
+    config.stash[REPORTS] = []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what downloads, unless it is asked for."""
+    wanted = config.getoption("network") or any("e2e/network" in word for word in config.args)
+    return True if collection_path == NETWORK and not wanted else None
+
+
+def _engines(config: pytest.Config) -> tuple[Engine, ...]:
+    if FOUND not in config.stash:
+        config.stash[FOUND] = find_engines(config.getoption("browser"))
+    return config.stash[FOUND]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Name the browsers: Debian's Chromium trails the one that Playwright was made for."""
+    try:
+        found = ", ".join(map(str, _engines(config)))
+    except BrowserMissing as error:
+        found = str(error).partition("\n")[0]
+    tools = f"Playwright {version('playwright')}, SQLite {sqlite3.sqlite_version}"
+    return [f"browsers: {found}", f"e2e: {tools}"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each journey of the matrix in every browser there is."""
+    if "engine" in metafunc.fixturenames:
+        try:
+            engines = _engines(metafunc.config)
+        except BrowserMissing as error:
+            raise pytest.UsageError(str(error)) from None
+        if "only_chromium" in metafunc.fixturenames:
+            engines = tuple(engine for engine in engines if engine.name == "chromium")
+        metafunc.parametrize("engine", engines, ids=lambda engine: engine.name, scope="session")
 
 
 def pytest_sessionstart() -> None:
@@ -63,64 +114,52 @@ def pytest_runtest_makereport(
     return report
 
 
-# The browser and its pages
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the continuity matrix, and keep it as JSON and as a page."""
+    reports = config.stash[REPORTS]
+    if reports:
+        page = write_matrix(reports, RESULTS)
+        terminalreporter.section("continuity matrix")
+        terminalreporter.write_line(matrix_text(reports))
+        terminalreporter.write_line(f"\n{page} shows each journey, {page.stem}.json has the cells")
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Chromium:
-    """Find the browser; a machine without one fails, it does not skip."""
-    try:
-        return find_browser()
-    except BrowserMissing as error:
-        problem = str(error)
-    pytest.fail(problem, pytrace=False)
-
-
-@pytest.fixture(scope="session")
-def browser(chromium: Chromium) -> Iterator[Browser]:
-    """Start the browser once."""
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium.path)
-        yield started
-        started.close()
+# Browsers and their pages
 
 
 @dataclass(slots=True)
-class Console:
-    """What pages complained of: console errors (CSP violations are among them) and exceptions."""
+class Browsers:
+    """Starts each browser once, when it is first needed."""
 
-    errors: list[str] = field(default_factory=list)
-    _expected: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
+    playwright: Playwright
+    _started: dict[str, Browser] = field(default_factory=dict)
 
-    def expect(self, pattern: str, *, at_least: int = 1) -> None:
-        """Declare an error that belongs to this test; with `at_least=0` it may stay away."""
-        self._expected.append((re.compile(pattern), at_least))
+    def get(self, engine: Engine) -> Browser:
+        """Return the running browser."""
+        if engine.name not in self._started:
+            self._started[engine.name] = launch(self.playwright, engine, hosts=MADE_UP)
+        return self._started[engine.name]
 
-    def watch(self, context: BrowserContext) -> None:
-        """Collect the errors of all pages of a context."""
-        context.on(
-            "console",
-            lambda message: (
-                self.errors.append(f"{message.text} ({message.location.get('url', '')})")
-                if message.type == "error"
-                else None
-            ),
-        )
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
 
-    def problems(self) -> list[str]:
-        """Return the errors nobody declared, and the declared ones that stayed away."""
-        unexpected = [
-            error
-            for error in self.errors
-            if not any(pattern.search(error) for pattern, _ in self._expected)
-        ]
-        absent = [
-            f"expected in the console, and not there: {pattern.pattern}"
-            for pattern, at_least in self._expected
-            if sum(bool(pattern.search(error)) for error in self.errors) < at_least
-        ]
-        return unexpected + absent
+@pytest.fixture(scope="session")
+def browsers() -> Iterator[Browsers]:
+    """Run Playwright, which ends with its browsers."""
+    with sync_playwright() as playwright:
+        yield Browsers(playwright)
+
+
+@pytest.fixture(scope="session")
+def browser(browsers: Browsers) -> Browser:
+    """Return Chromium; a machine without one fails, it does not skip."""
+    try:
+        [chromium] = find_engines(["chromium"])
+    except BrowserMissing as error:
+        problem = str(error)
+    else:
+        return browsers.get(chromium)
+    pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture
@@ -129,51 +168,26 @@ def console() -> Console:
     return Console()
 
 
-class NewContext(Protocol):
-    """Opens one more watched and traced context: another visitor, another screen, no script."""
-
-    def __call__(self, **options: Any) -> BrowserContext: ...
+def _watched(browser: Browser, console: Console, request: Any) -> Iterator[Contexts]:
+    """Give contexts; close them all, and keep the traces of a failure."""
+    contexts = Contexts(browser, console)
+    yield contexts
+    failed = request.node.stash.get(FAILED, False)
+    problems = console.problems()
+    folder = RESULTS / re.sub(r"[^\w.-]+", "-", request.node.nodeid).strip("-")
+    for trace in contexts.close(folder if failed or problems else None):
+        print(f"\nkept: {trace.parent}\nopen: {how_to_open(trace)}")
+    if not failed and problems:
+        pytest.fail("the console is not clean:\n" + "\n".join(problems), pytrace=False)
 
 
 @pytest.fixture
 def new_context(
     browser: Browser, console: Console, request: pytest.FixtureRequest
 ) -> Iterator[NewContext]:
-    """Open contexts with Playwright's options; close them all, and keep the traces of a failure."""
-    contexts: list[BrowserContext] = []
-
-    def open_context(**options: Any) -> BrowserContext:
-        context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
-        console.watch(context)
-        context.tracing.start(screenshots=True, snapshots=True, sources=True)
-        contexts.append(context)
-        return context
-
-    yield open_context
-    failed = request.node.stash.get(FAILED, False)
-    problems = console.problems()
-    folder = RESULTS / re.sub(r"[^\w.-]+", "-", request.node.nodeid).strip("-")
-    for number, context in enumerate(contexts, start=1):
-        own = folder / str(number) if number > 1 else folder
-        _close(context, own, keep=failed or bool(problems))
-    if not failed and problems:
-        pytest.fail("the console is not clean:\n" + "\n".join(problems), pytrace=False)
-
-
-def _close(context: BrowserContext, folder: Path, *, keep: bool) -> None:
-    """Close a context; keep its trace and pictures of its open pages, and say where."""
-    if not keep:
-        context.tracing.stop()
-        context.close()
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, page in enumerate(context.pages, start=1):
-        page.screenshot(path=folder / f"page{number if number > 1 else ''}.png", full_page=True)
-    trace = folder / "trace.zip"
-    context.tracing.stop(path=trace)
-    context.close()
-    print(f"\nkept: {folder}\nopen: {sys.executable} -m playwright show-trace {trace}")
+    """Open contexts with Playwright's options, for one more visitor, screen or setting."""
+    for contexts in _watched(browser, console, request):
+        yield contexts.open
 
 
 @pytest.fixture
@@ -191,121 +205,113 @@ def page(context: BrowserContext) -> Page:
 # The product
 
 
-@dataclass(frozen=True, slots=True)
-class Demo:
-    """The running `kit demo`: addresses as a browser names them, and as a program reaches them."""
+@pytest.fixture(scope="session")
+def products(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Products]:
+    """Start the product as its users do, for all tests; it must end well when it is told to."""
+    products = Products(tmp_path_factory.mktemp("products"))
+    yield products
+    logs = products.logs()
+    problems = products.stop()
+    if request.session.testsfailed:
+        RESULTS.mkdir(exist_ok=True)
+        for log in logs:
+            shutil.copy(log, RESULTS / f"demo-{log.parent.name}.log")
 
-    shop: str
-    dodo: str
-    datafast: str
-    shop_local: str
-    dodo_local: str
-    datafast_local: str
-
-    def at_dodo(self, kind: str, **query: str) -> Any:
-        """Return what the stand-in for Dodo received or holds: `/_sandbox/{kind}`."""
-        return _get_json(f"{self.dodo_local}/_sandbox/{kind}", query)
-
-    def at_datafast(self, kind: str, **query: str) -> Any:
-        """Return what the stand-in for DataFast received or holds: `/_sandbox/{kind}`."""
-        return _get_json(f"{self.datafast_local}/_sandbox/{kind}", query)
-
-    def inspector(self, **query: str) -> Any:
-        """Return `/inspector.json`."""
-        return _get_json(f"{self.shop_local}/inspector.json", query)
-
-
-def _get_json(url: str, query: dict[str, str]) -> Any:
-    return httpx.get(url, params=query, trust_env=False).raise_for_status().json()
-
-
-Found = TypeVar("Found")
-
-
-def eventually(
-    look: Callable[[], Found], *, what: str, within_s: float = 10, page: Page | None = None
-) -> Found:
-    """
-    Return the first true answer of `look`; fail with `what` if none comes within `within_s`.
-
-    Name the `page` when this test answers its requests (`page.route`): it goes on meanwhile.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        found = look()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {within_s:g} s; the last answer was {found!r}")
-        if page is None:
-            time.sleep(0.05)
-        else:
-            page.wait_for_timeout(50)
+    assert problems == []
 
 
 @pytest.fixture(scope="session")
-def demo(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Demo]:
-    """Run the product as its users do, for all tests."""
-    with run_demo(tmp_path_factory.mktemp("demo"), request) as running:
-        yield running
+def demo(products: Products) -> Demo:
+    """Run the product as it comes."""
+    return products.running()
 
 
-@contextlib.contextmanager
-def run_demo(folder: Path, request: pytest.FixtureRequest, **environ: str) -> Iterator[Demo]:
-    """Run `kit demo`, in another mode if wanted; it must end well when it is told to."""
-    log = folder / "demo.log"
-    ready, ready_fd = os.pipe()
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "kit", "demo", "--port", "0"),
-                *("--ready-fd", str(ready_fd), "--data", str(folder / "data")),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "KIT_NO_BOOTSTRAP": "1", **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            pass_fds=(ready_fd,),
+@pytest.fixture(scope="session")
+def made_up(products: Products) -> Demo:
+    """Run it at `shop.contour.test`: cookies belong to the whole domain there, as on the web."""
+    return products.running("--domain", "contour.test")
+
+
+# The laboratory
+
+
+@dataclass(slots=True)
+class Lab:
+    """Journeys in one browser, whose reports go into the matrix."""
+
+    engine: Engine
+    contexts: Contexts
+    reports: list[Report]
+    demo: Demo
+    script: Script = "sandbox"
+
+    def at(self, place: Demo | SmallShop | None = None, **changes: Any) -> Stage:
+        """Set the stage at a shop: the product as it comes, another, or a small one."""
+        return Stage(
+            **{
+                "open_context": self.contexts.open,
+                "browser": self.engine.name,
+                "script": self.script,
+                "patience": Patience(report_s=25),
+                "pictures": RESULTS / "continuity",
+                **_place(place or self.demo),
+                **changes,
+            }
         )
-    os.close(ready_fd)
-    try:
-        line = _read_line(ready)
-        if not line:
-            pytest.fail(f"kit demo did not start:\n{log.read_text()}", pytrace=False)
-        yield Demo(**json.loads(line))
-        exit_code = _stop(process)
-    finally:
-        os.close(ready)
-        process.kill()
-        process.wait()
-        if request.session.testsfailed:
-            RESULTS.mkdir(exist_ok=True)
-            shutil.copy(log, RESULTS / f"{folder.name}.log")
 
-    assert exit_code == 0, log.read_text()
+    def play(self, scenario: Scenario, stage: Stage | None = None) -> Report:
+        """Play a scenario of the laboratory and enter its report."""
+        visit = Visit(stage or self.at(), scenario.name, scenario.expected)
+        scenario.play(visit.enter(**scenario.options))
+        return self.report(visit)
 
+    def visit(
+        self,
+        scenario: str,
+        *,
+        at: Stage | None = None,
+        expected: Outcome = "kept",
+        **options: Any,
+    ) -> Visit:
+        """Begin a journey to be taken step by step; `report` ends it."""
+        return Visit(at or self.at(), scenario, expected).enter(**options)
 
-def _read_line(descriptor: int) -> bytes:
-    """Return the line that says the product is ready; nothing if it died or took too long."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    line = b""
-    while not line.endswith(b"\n"):
-        seconds = max(0.0, deadline - time.monotonic())
-        if not select.select([descriptor], [], [], seconds)[0]:
-            return b""
-        piece = os.read(descriptor, 4096)
-        if not piece:
-            return b""
-        line += piece
-    return line
+    def report(self, visit: Visit) -> Report:
+        """End a journey and enter its report."""
+        report = visit.report()
+        self.reports.append(report)
+        return report
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> int | str:
-    process.send_signal(signal.SIGTERM)
-    try:
-        return process.wait(STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        return f"still there {STOP_TIMEOUT_S} s after SIGTERM"
+def _place(place: Demo | SmallShop) -> dict[str, Any]:
+    if isinstance(place, Demo):
+        return {
+            "shop": Shop(f"{place.shop}/", f"{place.shop}/products/{PRODUCT}"),
+            "dodo": DodoSandbox(place.dodo, place.dodo_local),
+            "datafast": DataFastSandbox(place.datafast_local),
+        }
+    return {
+        "shop": Shop(place.url, place.product_url),
+        "dodo": DodoSandbox(place.live.dodo_page, place.live.dodo_api),
+        "datafast": DataFastSandbox(place.live.datafast_api),
+    }
+
+
+@pytest.fixture
+def only_chromium() -> None:
+    """Keep a journey to Chromium: no other browser can be told of made-up names."""
+
+
+@pytest.fixture
+def lab(
+    engine: Engine,
+    browsers: Browsers,
+    console: Console,
+    demo: Demo,
+    request: pytest.FixtureRequest,
+) -> Iterator[Lab]:
+    """Play journeys through the product, in each browser that is there."""
+    for contexts in _watched(browsers.get(engine), console, request):
+        yield Lab(engine, contexts, request.config.stash[REPORTS], demo)

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, expect
 
-from e2e.conftest import Demo, NewContext, eventually, run_demo
+from e2e.conftest import Demo, NewContext, eventually
+from e2e.product import Products
 from e2e.test_journey import UUID4, buy, checkouts_of, hop, journey, land, pay, visitor_cookie
 
 YES, NO = "Yes, count it", "No, do not"
@@ -17,22 +17,15 @@ WITHDRAW, AFTER_ALL = "Stop counting me", "Count my visits after all"
 
 
 @pytest.fixture(scope="module")
-def asking(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Demo]:
+def asking(products: Products) -> Demo:
     """Run a shop that keeps a continuity cookie, of those who agreed."""
-    folder = tmp_path_factory.mktemp("asking")
-    with run_demo(folder, request, KIT_CONSENT="required", KIT_CONTINUITY="1") as running:
-        yield running
+    return products.running(KIT_CONSENT="required", KIT_CONTINUITY="1")
 
 
 @pytest.fixture(scope="module")
-def cookieless(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Demo]:
+def cookieless(products: Products) -> Demo:
     """Run a shop that sets no cookie to know anybody by."""
-    with run_demo(tmp_path_factory.mktemp("cookieless"), request, KIT_COOKIELESS="1") as running:
-        yield running
+    return products.running(KIT_COOKIELESS="1")
 
 
 def agree(context: BrowserContext, demo: Demo) -> None:

@@ -2,11 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Request, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from e2e.conftest import Console, Demo, NewContext, eventually
 
@@ -141,41 +140,6 @@ def test_a_free_trial_is_reported_once_and_as_no_money(
     assert report["is_free_trial"] is True
 
 
-def test_a_sale_without_the_script_completes_and_says_what_is_missing(
-    context: BrowserContext, page: Page, demo: Demo, console: Console
-) -> None:
-    """A blocked script costs the attribution, never the sale or the total."""
-    console.expect("ERR_BLOCKED_BY_CLIENT|ERR_FAILED")
-    context.route("**/js/script*.js", lambda route: route.abort("blockedbyclient"))
-    land(page, demo)
-    buy(page, demo, "coastline-atlas")
-    account = journey(demo, pay(page, demo))
-    [report] = reports(demo, account["payment_id"])
-
-    assert (account["verdict"], account["visitor_id"]) == ("recorded", None)
-    assert hop(account, "Visitor cookie at checkout")["reason"] == "absent"
-    assert hop(account, "Visitor of the payment")["reason"] == "visitor_missing"
-    assert "datafast_visitor_id" not in report
-    assert report["amount"] == "29"
-
-
-def test_a_malformed_cookie_is_dropped_and_the_sale_goes_on(
-    context: BrowserContext, page: Page, demo: Demo, console: Console
-) -> None:
-    """What is no visitor id reaches neither Dodo nor DataFast."""
-    console.expect("ERR_BLOCKED_BY_CLIENT|ERR_FAILED")
-    context.route("**/js/script*.js", lambda route: route.abort("blockedbyclient"))
-    planted = "'><script>alert(1)</script>"
-    context.add_cookies([{"name": "datafast_visitor_id", "value": planted, "url": demo.shop}])
-    land(page, demo)
-    buy(page, demo, "coastline-atlas")
-    account = journey(demo, pay(page, demo))
-
-    assert hop(account, "Visitor cookie at checkout")["reason"] == "malformed"
-    assert account["visitor_id"] is None
-    assert "alert(1)" not in json.dumps(demo.at_dodo("requests", path="/checkouts"))
-
-
 def test_a_visitor_whose_pageview_was_blocked_is_waited_for_and_then_dropped(
     context: BrowserContext, page: Page, demo: Demo, console: Console
 ) -> None:
@@ -196,19 +160,6 @@ def test_a_visitor_whose_pageview_was_blocked_is_waited_for_and_then_dropped(
     assert held is not None
     assert held["visitor_id"] == visitor_id
     assert reports(demo, held["payment_id"]) == []
-
-
-def test_a_double_click_opens_one_checkout_session(
-    context: BrowserContext, page: Page, demo: Demo
-) -> None:
-    """Two submits of one form are one order at Dodo."""
-    land(page, demo)
-    visitor_id = visitor_cookie(context, demo)
-    page.goto(f"{demo.shop}/products/coastline-atlas")
-    page.get_by_role("button", name=re.compile("Buy")).dblclick()
-    page.wait_for_url(f"{demo.dodo}/session/**")
-
-    assert len(checkouts_of(demo, visitor_id)) == 1
 
 
 def test_two_concurrent_posts_of_one_form_open_one_checkout_session(
@@ -233,45 +184,6 @@ def test_two_concurrent_posts_of_one_form_open_one_checkout_session(
 
     assert places == ["opaqueredirect", "opaqueredirect"]
     assert len(checkouts_of(demo, visitor_id)) == 1
-
-
-def test_the_shop_sells_without_javascript(new_context: NewContext, demo: Demo) -> None:
-    """Pages, checkout and receipt are plain forms and links."""
-    page = new_context(java_script_enabled=False).new_page()
-    land(page, demo)
-    page.get_by_role("link", name=re.compile("Coastline Atlas")).first.click()
-    page.get_by_role("button", name=re.compile("Buy")).click()
-    page.wait_for_url(f"{demo.dodo}/session/**")
-    account = journey(demo, pay(page, demo))
-
-    assert account["verdict"] == "recorded"
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Thank you", timeout=10_000)
-
-
-def test_no_script_ever_sees_what_dodo_put_into_the_return_address(
-    context: BrowserContext, page: Page, demo: Demo
-) -> None:
-    """The query with the buyer's e-mail is gone before a page is there to read it."""
-    seen: list[str] = []
-    context.on("request", lambda request: seen.extend(_told(request)))
-    land(page, demo)
-    visitor_id = visitor_cookie(context, demo)
-    buy(page, demo, "coastline-atlas")
-    pay(page, demo)
-    tracked = demo.at_datafast("requests", visitor_id=visitor_id, path="/api/events")
-
-    assert "?" not in page.url
-    assert not [text for text in seen if "ada@example.com" in text or "ada%40" in text]
-    assert "ada" not in json.dumps(tracked)
-    # The way back from the payment page is no traffic source.
-    assert "checkout.localhost" not in json.dumps([each["body"] for each in tracked])
-
-
-def _told(request: Request) -> Iterator[str]:
-    """Yield what a request tells a server beside its own address: body and referrer."""
-    if "/session/" not in request.url:
-        yield request.headers.get("referer", "")
-        yield request.post_data or ""
 
 
 def test_another_browser_learns_only_whether_an_order_is_paid(

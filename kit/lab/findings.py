@@ -84,7 +84,7 @@ def _domain(seen: Seen) -> Iterator[Hop]:
     name, domain = "Domain of the script", seen.data_domain
     if domain is None:
         return
-    if not _reaches(f".{domain}", seen.host):
+    if not reaches(f".{domain}", seen.host):
         yield Hop(name, "script_domain_foreign", seen=domain, expected=seen.host)
     elif domain.startswith("www."):
         yield Hop(name, "script_domain_narrow", seen=domain, expected=domain[4:])
@@ -96,7 +96,7 @@ def _cookie(seen: Seen) -> Hop:
         silent = seen.script == "loaded"
         return Hop(name, "cookie_missing" if silent else "cookie_absent")
     domain = seen.cookie_domain
-    if domain is not None and not _reaches(domain, seen.host):
+    if domain is not None and not reaches(domain, seen.host):
         return Hop(
             name, "cookie_out_of_reach", seen=f"{seen.visitor_id} for {domain}", expected=seen.host
         )
@@ -104,7 +104,8 @@ def _cookie(seen: Seen) -> Hop:
     return Hop(name, "cookie_set", seen=found)
 
 
-def _reaches(domain: str, host: str) -> bool:
+def reaches(domain: str, host: str) -> bool:
+    """Tell whether a cookie of a Domain goes to a host; without a dot it has one host alone."""
     if not domain.startswith("."):
         return host == domain
     return host == domain[1:] or host.endswith(domain)

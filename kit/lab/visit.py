@@ -1,21 +1,25 @@
 """One journey through a shop, step by step, and the report of it."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
-from playwright.sync_api import BrowserContext, FrameLocator, Page
+from playwright.sync_api import BrowserContext, Frame, Page, Route
 
 from kit.lab.evidence import OpenContext
-from kit.lab.findings import judge, tell_hops
+from kit.lab.findings import judge, reaches, tell_hops
 from kit.lab.observers import DataFastObserver, DodoObserver, Reported
 from kit.lab.report import Report, Script
 from kit.lab.seen import VISITOR_COOKIE, VISITOR_ID, ScriptState, Seen
 from kit.lab.shop import Shop, find_buy_button
 from kit.lab.watch import Watch, is_dodo
+
+if TYPE_CHECKING:
+    from playwright._impl._api_structures import SetCookieParam
 
 CAMPAIGN = "utm_source=newsletter"
 BUYER = "ada@example.com"
@@ -30,6 +34,7 @@ class Patience:
     """How long a journey waits for what may never come, in seconds."""
 
     script_s: float = 4.0
+    button_s: float = 3.0
     page_s: float = 10.0
     report_s: float = 20.0
 
@@ -71,6 +76,7 @@ class Visit:
     _cookie_domain: str | None = None
     _script: ScriptState | None = None
     _landing: str | None = None
+    _held: list[Route] | None = None
     _returned_to: str | None = None
     _pictures: list[Path] = field(default_factory=list)
 
@@ -86,6 +92,12 @@ class Visit:
         self.page = self.context.new_page()
         return self
 
+    def another(self, **options: object) -> Page:
+        """Open a page in one more browser of this visitor's, a phone's for example."""
+        context = self.stage.open_context(**options)
+        self.watch.attach(context)
+        return context.new_page()
+
     # Steps
 
     def land(self, query: str = CAMPAIGN, *, url: str | None = None, settle: bool = True) -> None:
@@ -93,85 +105,95 @@ class Visit:
         address = url or self.stage.shop.url
         address += ("&" if urlsplit(address).query else "?") + query if query else ""
         self._landing = self._landing or address
-        self.page.goto(address)
-        self._read_tag()
+        self._go(address)
         if settle:
             self.settle()
 
     def settle(self) -> None:
         """Wait until the script has set its cookie and told of the page, or cannot any more."""
-        self._until(self._settled, self.stage.patience.script_s)
+        self.until(self._settled, self.stage.patience.script_s)
         self.look()
         self.picture("landing")
 
     def look(self) -> None:
         """Note who the visitor is by now, and how the script fares."""
-        found = self.cookie()
-        if self.visitor_id is None and found is not None:
-            self.visitor_id, self._cookie_domain = found
-        if self._script in (None, "late"):
+        found = self.cookies()
+        if self.visitor_id is None and found:
+            self.visitor_id = found[0][0]
+        domains = [domain for value, domain in found if value == self.visitor_id]
+        if domains:
+            near = [domain for domain in domains if reaches(domain, self.stage.shop.host)]
+            self._cookie_domain = (near or domains)[0]
+        if self._script is None or (self._script == "late" and not self.watch.pressed):
             self._script = self._script_state()
 
-    def cookie(self) -> tuple[str, str] | None:
-        """Return the visitor id in this browser and its cookie's Domain."""
-        for cookie in self.context.cookies():
-            value = str(cookie.get("value", ""))
-            if cookie.get("name") == VISITOR_COOKIE and VISITOR_ID.fullmatch(value):
-                return value, str(cookie.get("domain", ""))
-        return None
+    def cookies(self) -> list[tuple[str, str]]:
+        """Return the visitor ids in this browser, each with its cookie's Domain."""
+        return [
+            (str(cookie.get("value")), str(cookie.get("domain")))
+            for cookie in self.context.cookies()
+            if cookie.get("name") == VISITOR_COOKIE
+            and VISITOR_ID.fullmatch(str(cookie.get("value")))
+        ]
 
     def open_product(self) -> None:
         """Go to the page with the buy button, if that is not here."""
         if self.stage.shop.product_url is not None:
-            self.page.goto(self.stage.shop.product_url)
-            self._read_tag()
+            self._go(self.stage.shop.product_url)
 
     def buy(self) -> bool:
         """Press the buy button and come to the checkout; False if that did not happen."""
         self.open_product()
         return self.press()
 
-    def press(self) -> bool:
+    def _go(self, address: str) -> None:
+        """Open a page; a script that is held would keep it from ever having loaded."""
+        self.page.goto(address, wait_until="load" if self._held is None else "commit")
+        self._read_tag()
+
+    def press(self, *, clicks: int = 1) -> bool:
         """Press the buy button of this page and wait for the checkout."""
-        button = find_buy_button(self.page, self.stage.shop.buy)
+        selector = self.stage.shop.buy
+        button = self.until(
+            lambda: find_buy_button(self.page, selector), self.stage.patience.button_s
+        )
         self._button = button is not None
         if button is None:
             return False
         self.look()
         self.watch.press()
-        button.click()
+        button.click(click_count=clicks)
         return self.await_checkout()
 
     def await_checkout(self) -> bool:
-        """Wait until a checkout page is there, in this page or in a frame of it."""
-        opened = self._until(self.watch.checkout, self.stage.patience.page_s)
-        if opened is None:
+        """Wait until a checkout page is there: in this page, in a frame of it, or in a new tab."""
+        till = self.until(self._any_till, self.stage.patience.page_s)
+        if till is None:
             return False
-        if not self._framed():
-            self.page.wait_for_load_state()
+        till.wait_for_load_state()
         self.picture("checkout")
         return True
 
     def pay(self, *, page: Page | None = None) -> None:
         """Pay on the stand-in's page, here or in another browser's `page`, and come back."""
         target = page or self.page
-        if self.stage.dodo is None or self.session_id is None:
+        till = self._till(target)
+        if till is None or self.stage.dodo is None or not self.stage.dodo.owns(till.url):
             return
-        till: Page | FrameLocator = target
-        if page is None and self._framed():
-            till = target.frame_locator(f"iframe[src*='{self.session_id}']")
         till.locator("input[name=email]").fill(BUYER)
+        so_far = len(self.watch.requests)
         till.locator("button[value=succeeded]").click()
-        self._until(lambda: self._came_back(target), self.stage.patience.page_s)
+        if self.until(lambda: self.watch.left_checkout(so_far), self.stage.patience.page_s):
+            target.wait_for_load_state()
+            self._returned_to = target.url.partition("?")[0]
 
-    def _came_back(self, page: Page) -> bool:
-        if self.stage.is_checkout(page.url) or page.url == "about:blank":
-            return False
-        if self._framed() and self.stage.dodo is not None and not self._is_paid():
-            return False
-        page.wait_for_load_state()
-        self._returned_to = page.url.partition("?")[0]
-        return True
+    def _till(self, page: Page) -> Frame | None:
+        return next((frame for frame in page.frames if self.stage.is_checkout(frame.url)), None)
+
+    def _any_till(self) -> Frame | None:
+        if self.watch.checkout() is None:
+            return None
+        return next(filter(None, map(self._till, self.context.pages)), None)
 
     @property
     def session_id(self) -> str | None:
@@ -181,6 +203,35 @@ class Visit:
             return None
         path = urlsplit(checkout.url).path
         return path.partition(_SESSION_PATH)[2].partition("/")[0] or path.rpartition("/")[2]
+
+    # Circumstances
+
+    def block(self, addresses: re.Pattern[str]) -> None:
+        """Refuse these addresses, as a blocker does."""
+        self.context.route(addresses, lambda route: route.abort("blockedbyclient"))
+
+    def hold(self, addresses: re.Pattern[str]) -> None:
+        """Leave requests for these addresses without an answer, until `release`."""
+        self._held = held = []
+        self.context.route(addresses, lambda route: held.append(route))
+
+    def release(self) -> None:
+        """Let what was held go on, and hold nothing more."""
+        self.context.unroute_all()
+        for route in self._held or ():
+            route.fallback()
+        self._held = None
+
+    def plant(self, value: str, *, domain: str | None = None, lives_s: float = 86_400) -> None:
+        """Put a visitor cookie into the browser: the shop's host alone has it, or a domain."""
+        where: dict[str, Any] = {"domain": domain or self.stage.shop.host, "path": "/"}
+        cookie = {"name": VISITOR_COOKIE, "value": value, "expires": time.time() + lives_s}
+        self.context.add_cookies([cast("SetCookieParam", cookie | where)])
+
+    def forget(self) -> None:
+        """Begin again with another visitor; what was seen so far counts no more."""
+        self.watch = Watch(self.stage.is_checkout)
+        self.visitor_id = self._cookie_domain = self._script = self._landing = None
 
     def picture(self, name: str) -> None:
         """Take a picture of the page, if pictures are wanted."""
@@ -253,7 +304,7 @@ class Visit:
 
     def _await_report(self, datafast: DataFastObserver, payment_id: str) -> Reported | None:
         """Wait for the report; and a little for its visitor, who may come in late."""
-        return self._until(lambda: datafast.report(payment_id), self.stage.patience.report_s)
+        return self.until(lambda: datafast.report(payment_id), self.stage.patience.report_s)
 
     def _landing_known(self) -> bool:
         datafast = self.stage.datafast
@@ -294,15 +345,7 @@ class Visit:
 
     # Waiting
 
-    def _framed(self) -> bool:
-        checkout = self.watch.checkout()
-        return checkout is not None and checkout.frame.parent_frame is not None
-
-    def _is_paid(self) -> bool:
-        dodo, session_id = self.stage.dodo, self.session_id
-        return bool(dodo and session_id and dodo.payment(session_id))
-
-    def _until(self, look: Callable[[], Found], within_s: float) -> Found | None:
+    def until(self, look: Callable[[], Found], within_s: float) -> Found | None:
         """Return the first true answer, or None; the browser goes on meanwhile."""
         deadline = time.monotonic() + within_s
         while True:

@@ -22,7 +22,7 @@ class Watch:
     requests: list[Request] = field(default_factory=list)
     _statuses: dict[Request, int] = field(default_factory=dict)
     _failed: set[Request] = field(default_factory=set)
-    _pressed_at: int = 0
+    _pressed_at: int | None = None
 
     def attach(self, context: BrowserContext) -> None:
         """Note everything that pages of a context ask for from now on."""
@@ -79,12 +79,17 @@ class Watch:
         """Take what follows for the order."""
         self._pressed_at = len(self.requests)
 
+    @property
+    def pressed(self) -> bool:
+        """Whether the visitor has tried to buy."""
+        return self._pressed_at is not None
+
     def checkout(self) -> Request | None:
         """Return the request for Dodo's checkout page that the order led to, in a frame or not."""
         return next(
             (
                 request
-                for request in self.requests[self._pressed_at :]
+                for request in self.requests[self._pressed_at or 0 :]
                 if request.is_navigation_request() and self.is_checkout(request.url)
             ),
             None,
@@ -104,7 +109,7 @@ class Watch:
         while first.redirected_from is not None:
             first = first.redirected_from
         if first is checkout:
-            before = self.requests[self._pressed_at : self.requests.index(checkout)]
+            before = self.requests[self._pressed_at or 0 : self.requests.index(checkout)]
             posts = [each for each in before if each.method == "POST" and not _is_event(each)]
             if not posts:
                 return None
@@ -116,6 +121,15 @@ class Watch:
         )
 
     # The way back
+
+    def left_checkout(self, so_far: int) -> bool:
+        """Tell whether a page of the shop has answered after the first `so_far` requests."""
+        return any(
+            request.is_navigation_request()
+            and not self.is_checkout(request.url)
+            and (self.status(request) or 0) // 100 not in (0, 3)
+            for request in self.requests[so_far:]
+        )
 
     def kept_with(self, text: str) -> str | None:
         """Return the first page of the shop that kept `text` in its address, without its query."""

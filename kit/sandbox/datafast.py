@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,6 +33,7 @@ def create_datafast(
     api_key: str,
     website_id: str,
     domain: str,
+    additional_domains: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
     rate_limit: int = 60,
     window_s: float = 60,
@@ -40,12 +41,19 @@ def create_datafast(
 ) -> Starlette:
     """Build the app for one website: `website_id` is the script's (`dfid_…`).
 
+    `additional_domains` are its other root domains (cross-domain tracking).
     `database` is a SQLite path or ":memory:". `rate_limit` calls are allowed per token in
     `window_s`. `keep_unattributed` decides whether a payment of a visitor without a pageview
     counts (without a visitor) or is dropped.
     """
     store = Store(database)
-    pageviews = PageViews(store, website_id=website_id, domain=domain, clock=clock)
+    pageviews = PageViews(
+        store,
+        website_id=website_id,
+        domain=domain,
+        additional_domains=additional_domains,
+        clock=clock,
+    )
     revenue = Revenue(store, keep_unattributed=keep_unattributed, clock=clock)
     visitors = Visitors(store, revenue)
     limit = RateLimit(limit=rate_limit, window_s=window_s, clock=clock)

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,7 @@ def live_sandboxes(
     templates_dir: Path,
     static_dir: Path,
     domain: str,
+    additional_domains: Sequence[str] = (),
     website_id: str = WEBSITE_ID,
     webhook_url: str = "",
     ports: tuple[int, int] = (0, 0),
@@ -63,8 +64,9 @@ def live_sandboxes(
     """
     Run both stand-ins, with nothing on disk, until the `with` ends.
 
-    `domain` is the shop's root domain, `webhook_url` where its webhooks go (none, if it is empty),
-    `ports` those of Dodo and of DataFast, 0 for any. Raises OSError for a port that is taken.
+    `domain` is the shop's root domain, `additional_domains` the website's others, `webhook_url`
+    where webhooks go (nowhere, if it is empty), `ports` those of Dodo and of DataFast, 0 for any.
+    Raises OSError for a port that is taken.
     """
     with contextlib.ExitStack() as stack:
         dodo_socket, datafast_socket = (
@@ -98,6 +100,7 @@ def live_sandboxes(
             api_key=live.datafast_api_key,
             website_id=website_id,
             domain=domain,
+            additional_domains=additional_domains,
         )
         stack.enter_context(serving({dodo_socket: dodo, datafast_socket: datafast}))
         yield live

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,12 +26,19 @@ class PageViews:
     """Events as the script sends them; the first pageview makes a visitor known."""
 
     def __init__(
-        self, store: Store, *, website_id: str, domain: str, clock: Callable[[], float]
+        self,
+        store: Store,
+        *,
+        website_id: str,
+        domain: str,
+        additional_domains: Sequence[str] = (),
+        clock: Callable[[], float],
     ) -> None:
-        """Accept events of one website (`dfid_…`) and its domain."""
+        """Accept events of one website (`dfid_…`) and its domains."""
         self._store = store
         self._website_id = website_id
         self._domain = domain
+        self._domains = (domain, *additional_domains)
         self._clock = clock
 
     async def receive(self, request: Request) -> Response:
@@ -73,7 +80,7 @@ class PageViews:
         if event["websiteId"] != self._website_id or event["domain"] != self._domain:
             raise ApiError(404, "No website has this id and domain.")
         host = urlsplit(event["href"]).hostname or ""
-        inside = host == self._domain or host.endswith(f".{self._domain}")
+        inside = any(host == root or host.endswith(f".{root}") for root in self._domains)
         # Pages on loopback are let in whatever the domain, as a developer's are.
         if not inside and not LOCAL_HOST.fullmatch(host):
             raise ApiError(403, f"The page's host {host} does not belong to {self._domain}.")

@@ -53,6 +53,11 @@ class Make:
     disable_payments: bool = True
     capture: Literal["server", "page"] = "server"
     metadata_key: str = "datafast_visitor_id"
+    allowed_hostnames: str = ""
+    """Other root domains of the same website, to which links hand the visitor over."""
+    additional_domains: tuple[str, ...] = ()
+    """The same, in DataFast's settings."""
+    return_query: str = ""
     clean_return: bool = True
     overlay: bool = False
 
@@ -77,6 +82,7 @@ def open_small_shop(make: Make = Make()) -> Iterator[SmallShop]:
                 templates_dir=resource_dir("templates"),
                 static_dir=resource_dir("static"),
                 domain=make.domain,
+                additional_domains=make.additional_domains,
                 webhook_url=f"http://127.0.0.1:{port}/webhook",
             )
         )
@@ -122,7 +128,7 @@ class _Pages:
         outgoing = checkout_request(
             [{"product_id": PRODUCT_ID, "quantity": 1}],
             metadata=metadata,
-            return_url=f"{self._origin}/thanks",
+            return_url=f"{self._origin}/thanks?{self._make.return_query}".rstrip("?"),
             api_key=self._live.dodo_api_key,
             base_url=self._live.dodo_api,
         )
@@ -169,10 +175,12 @@ class _Pages:
             return ""
         payments = ' data-disable-payments="true"' if self._make.disable_payments else ""
         domain = html.escape(self._make.data_domain or self._make.domain)
+        allowed = html.escape(self._make.allowed_hostnames)
         local = ' data-allow-localhost="true"' if self._origin.count(".localhost") else ""
         return (
             f'<script defer data-website-id="{self._live.website_id}" data-domain="{domain}"'
-            f'{payments}{local} src="{self._live.datafast_page}/js/script.js"></script>'
+            f' data-allowed-hostnames="{allowed}"{payments}{local}'
+            f' src="{self._live.datafast_page}/js/script.js"></script>'
         )
 
 

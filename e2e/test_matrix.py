@@ -1,0 +1,472 @@
+"""
+The continuity matrix: whether the visitor of the landing page stands in DataFast's books, in each
+circumstance, and if not, at which hop the visitor was lost.
+
+In every cell the sale is paid and reported: analytics never stops one.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Request, expect
+from starlette.applications import Starlette
+from starlette.requests import Request as Asked
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from e2e.conftest import Console, Demo, Lab
+from e2e.product import Products
+from kit.lab import scenarios
+from kit.lab.report import Report
+from kit.lab.scenarios import PLANTED
+from kit.lab.visit import BUYER, CAMPAIGN
+from kit.sandbox.live import serving
+from tests.shops.small import Make, open_small_shop
+
+BLOCKED = "ERR_BLOCKED_BY_CLIENT|ERR_FAILED"
+REFUSED = "status of 40"
+NO_TLS = "Cross-Origin-Opener-Policy"
+"""Chromium ignores that header on a made-up name without https, and says so."""
+COOKIE, ORDER, SENT = "Visitor cookie", "Visitor cookie at checkout", "Pageview to DataFast"
+BOOKS = "Payment at DataFast"
+
+only_chromium = pytest.mark.usefixtures("only_chromium")
+
+
+def assert_kept(report: Report) -> None:
+    """Say that the report of the payment names the visitor who landed, as DataFast confirms."""
+    assert (report.outcome, report.lost_at) == ("kept", None), report.hops
+    assert report.expected == "kept"
+    assert report.hop(ORDER).seen == report.visitor_id
+    assert report.hop(BOOKS).seen == report.visitor_id
+    assert report.hop(BOOKS).reason == "attributed"
+
+
+def assert_lost(report: Report, at: str, because: str) -> None:
+    """Say where and why the visitor was lost, and that the sale was counted all the same."""
+    assert (report.outcome, report.lost_at) == ("lost", at), report.hops
+    assert report.expected == "lost"
+    assert report.hop(at).reason == because
+    assert report.hop(at).fix
+    assert report.hop(BOOKS).reason != "not_reported"
+
+
+def assert_nobody(report: Report, script: str) -> None:
+    """Say that there never was a visitor, and that the sale was counted all the same."""
+    assert (report.outcome, report.lost_at, report.visitor_id) == ("none", None, None), report.hops
+    assert report.expected == "none"
+    assert report.hop("Script on the page").reason == script
+    assert report.hop(ORDER).reason == "absent"
+    assert report.hop(BOOKS).reason == "recorded_without_visitor"
+
+
+def orders(demo: Demo, visitor_id: str | None) -> int:
+    """Return how many checkout sessions were opened at Dodo for a visitor."""
+    posted = [
+        json.loads(each["body"])["metadata"]
+        for each in demo.at_dodo("requests", path="/checkouts")
+        if each["method"] == "POST"
+    ]
+    return sum(metadata.get("datafast_visitor_id") == visitor_id for metadata in posted)
+
+
+# The usual ways
+
+
+def test_a_first_visit(lab: Lab) -> None:
+    """One id stands in cookie, metadata and report; the buyer sees the receipt."""
+    visit = lab.visit("first visit")
+    visit.land()
+    visit.buy()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert [hop.tone for hop in report.hops] == ["ok"] * len(report.hops)
+    expect(visit.page.get_by_role("heading", level=1)).to_contain_text("Thank you")
+    expect(visit.page.locator("main")).to_contain_text(str(report.visitor_id))
+
+
+def test_a_returning_visitor(lab: Lab) -> None:
+    """A new session of a known browser is the same visitor, with the first campaign."""
+    report = lab.play(scenarios.RETURNING)
+    pages = lab.at().datafast.pageviews(str(report.visitor_id))  # type: ignore[union-attr]
+
+    assert_kept(report)
+    assert CAMPAIGN in pages[0]
+    assert "utm_source=search" in "".join(pages)
+
+
+def test_bought_in_a_second_tab(lab: Lab) -> None:
+    """Tabs share the cookie."""
+    assert_kept(lab.play(scenarios.SECOND_TAB))
+
+
+def test_back_from_the_checkout_and_buying_again(lab: Lab, demo: Demo) -> None:
+    """The form that the back button brings back leads to the same checkout session."""
+    report = lab.play(scenarios.BACK_BUTTON)
+
+    assert_kept(report)
+    assert orders(demo, report.visitor_id) == 1
+
+
+def test_back_into_a_page_that_was_kept_alive(lab: Lab, demo: Demo) -> None:
+    """What the back-forward cache revives holds the old form: it is the same order."""
+    report = lab.play(scenarios.KEPT_ALIVE)
+
+    assert_kept(report)
+    assert orders(demo, report.visitor_id) == 1
+
+
+def test_a_double_click(lab: Lab, demo: Demo) -> None:
+    """Two submits of one form are one order at Dodo."""
+    report = lab.play(scenarios.DOUBLE_CLICK)
+
+    assert_kept(report)
+    assert orders(demo, report.visitor_id) == 1
+
+
+def test_a_private_window(lab: Lab) -> None:
+    """It is a visitor of its own, and stays that one."""
+    assert_kept(lab.play(scenarios.PRIVATE_WINDOW))
+
+
+# Domains
+
+
+@pytest.fixture
+def campaign_page(made_up: Demo) -> Iterator[int]:
+    """Serve, under any name, a page with DataFast's script as it is: a marketing site."""
+
+    async def page(_request: Asked) -> HTMLResponse:
+        return HTMLResponse(
+            '<!doctype html><html lang="en"><title>Maps</title><link rel="icon" href="data:,">'
+            '<script defer data-website-id="dfid_sandbox" data-domain="contour.test" '
+            f'src="{made_up.datafast}/js/script.js"></script><h1>Maps for people</h1></html>'
+        )
+
+    app = Starlette(routes=[Route("/", page)])
+    with socket.create_server(("127.0.0.1", 0)) as listening, serving({listening: app}):
+        yield listening.getsockname()[1]
+
+
+@only_chromium
+def test_landing_on_one_subdomain_and_buying_on_another(
+    lab: Lab, made_up: Demo, campaign_page: int, console: Console
+) -> None:
+    """The cookie belongs to the root domain, so the shop's server gets it."""
+    console.expect(NO_TLS)
+    visit = lab.visit("landed on a subdomain, bought on another", at=lab.at(made_up))
+    visit.land(url=f"http://www.contour.test:{campaign_page}/")
+    visit.buy()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.hop(COOKIE).seen == f"{report.visitor_id} for .contour.test"
+
+
+@only_chromium
+def test_a_data_domain_with_www_and_the_tool_says_why(lab: Lab) -> None:
+    """The cookie of www stays there; the report names the setting and the remedy."""
+    make = Make("shop.contour.test", "www.contour.test", landing_host="www.contour.test")
+    with open_small_shop(make) as shop:
+        visit = lab.visit("data-domain with www", at=lab.at(shop), expected="lost")
+        lab.contexts.console.expect(REFUSED)
+        visit.land()
+        visit.buy()
+        visit.pay()
+        report = lab.report(visit)
+
+    assert_lost(report, COOKIE, "cookie_out_of_reach")
+    assert report.hop(COOKIE).expected == "shop.contour.test"
+    assert report.hop("Domain of the script").reason == "script_domain_foreign"
+    assert "root domain" in str(report.hop("Domain of the script").fix)
+    assert report.hop(ORDER).reason == "visitor_replaced"
+
+
+@only_chromium
+def test_a_link_hands_the_visitor_over_to_another_domain(lab: Lab) -> None:
+    """Two root domains of one website: the parameters of the link bridge what no cookie can."""
+    make = Make(
+        "shop.contour.test",
+        "contour.test",
+        landing_host="contour-maps.test",
+        allowed_hostnames="contour.test",
+        additional_domains=("contour-maps.test",),
+    )
+    with open_small_shop(make) as shop:
+        visit = lab.visit("handed over to another domain", at=lab.at(shop))
+        visit.land()
+        visit.page.get_by_role("link", name="Maps").click()
+        visit.page.wait_for_url("**/maps")
+        visit.press()
+        visit.pay()
+        report = lab.report(visit)
+
+    assert_kept(report)
+    assert "_df_vid" not in str(report.hop(SENT).seen)
+
+
+# The script and its events
+
+
+def test_the_script_blocked_by_its_name(lab: Lab, console: Console) -> None:
+    """A blocker that knows the path costs the attribution, never the sale or its total."""
+    console.expect(BLOCKED)
+    report = lab.play(scenarios.SCRIPT_BLOCKED)
+
+    assert_nobody(report, "script_blocked")
+
+
+def test_datafasts_hosts_blocked_with_the_proxy(lab: Lab) -> None:
+    """A block list names hosts, and the shop's own is on none."""
+    assert_kept(lab.play(scenarios.HOSTS_BLOCKED))
+
+
+def test_datafasts_hosts_blocked_without_the_proxy(lab: Lab, console: Console) -> None:
+    """A shop that loads the script from DataFast has no visitor then."""
+    console.expect(BLOCKED)
+    with open_small_shop() as shop:
+        name = "DataFast's hosts blocked, no proxy"
+        scenario = replace(scenarios.HOSTS_BLOCKED, name=name, expected="none")
+        report = lab.play(scenario, lab.at(shop))
+
+    assert_nobody(report, "script_blocked")
+
+
+def test_the_events_blocked(lab: Lab, products: Products, console: Console) -> None:
+    """The cookie is there and DataFast never heard of it: the sale counts, without a visitor."""
+    console.expect(BLOCKED)
+    hasty = products.running(KIT_HOLD_S="2")
+    report = lab.play(scenarios.EVENTS_BLOCKED, lab.at(hasty))
+
+    assert_lost(report, SENT, "pageview_blocked")
+    assert report.hop(ORDER).reason == "captured"
+    assert report.hop(BOOKS).reason == "no_pageview"
+
+
+def test_a_script_that_is_five_seconds_late(lab: Lab) -> None:
+    """Who reads on is known by the time of the order."""
+    assert_kept(lab.play(scenarios.SCRIPT_SLOW))
+
+
+def test_buying_before_the_script_has_loaded(lab: Lab) -> None:
+    """The order carried nobody, and the report says that the script came too late."""
+    report = lab.play(scenarios.SCRIPT_LATE)
+
+    assert_lost(report, "Script on the page", "script_late")
+    assert report.hop(ORDER).reason == "absent"
+    assert report.hop(BOOKS).reason == "recorded_without_visitor"
+
+
+def test_javascript_off(lab: Lab) -> None:
+    """Pages, checkout and receipt are plain forms and links."""
+    report = lab.play(scenarios.NO_JAVASCRIPT)
+
+    assert_nobody(report, "script_off")
+    assert report.hop("Return from Dodo's page").reason == "returned"
+
+
+# Cookies
+
+
+def test_cookies_cleared_on_the_way(lab: Lab) -> None:
+    """The next page makes another visitor, who gets the sale."""
+    report = lab.play(scenarios.COOKIES_CLEARED)
+
+    assert_lost(report, ORDER, "visitor_replaced")
+    assert report.hop(BOOKS).reason == "reported_other_visitor"
+
+
+def test_a_cookie_that_expires_on_the_way(lab: Lab) -> None:
+    """As above: an expired cookie is none."""
+    report = lab.play(scenarios.COOKIE_EXPIRED)
+
+    assert_lost(report, ORDER, "visitor_replaced")
+
+
+def test_a_malformed_cookie(lab: Lab, demo: Demo) -> None:
+    """The script replaces what is no visitor id, and nobody hears of it."""
+    report = lab.play(scenarios.MALFORMED)
+
+    assert_kept(report)
+    assert "alert(1)" not in json.dumps(demo.at_dodo("requests", path="/checkouts"))
+
+
+def test_a_malformed_cookie_and_no_script(lab: Lab, demo: Demo, console: Console) -> None:
+    """What is no visitor id reaches neither Dodo nor DataFast, and the sale goes on."""
+    console.expect(BLOCKED)
+    visit = lab.visit("malformed cookie, script blocked", expected="none")
+    visit.plant("'><script>alert(1)</script>")
+    visit.block(scenarios.SCRIPT)
+    visit.land()
+    visit.buy()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert (report.outcome, report.visitor_id) == ("none", None)
+    assert report.hop(ORDER).reason == "malformed"
+    assert report.hop(BOOKS).reason == "recorded_without_visitor"
+    assert "alert(1)" not in json.dumps(demo.at_dodo("requests", path="/checkouts"))
+
+
+def test_an_oversized_cookie(lab: Lab) -> None:
+    """Four thousand letters are no visitor id either."""
+    assert_kept(lab.play(scenarios.OVERSIZED))
+
+
+def test_two_cookies_of_the_name(lab: Lab) -> None:
+    """Script and server take the same one: the first of the header."""
+    report = lab.play(scenarios.DUPLICATE)
+
+    assert_kept(report)
+    assert report.visitor_id == PLANTED
+
+
+def test_somebody_elses_id_in_the_link(lab: Lab) -> None:
+    """The script takes it, and nothing tells it from the visitor's own."""
+    report = lab.play(scenarios.HOSTILE)
+
+    assert_kept(report)
+    assert report.visitor_id == PLANTED
+
+
+# The way back
+
+
+def test_a_return_without_cookies(lab: Lab) -> None:
+    """The payment carries the visitor; the page tells a stranger only that it is paid."""
+    visit = lab.visit("returned without cookies")
+    scenarios.WITHOUT_COOKIES_BACK.play(visit)
+    report = lab.report(visit)
+    text = visit.page.locator("main").inner_text()
+
+    assert_kept(report)
+    assert "This order is paid" in text
+    assert str(report.visitor_id) not in text
+    assert "$29" not in text
+
+
+def test_paid_and_returned_in_another_browser(lab: Lab) -> None:
+    """The phone pays what the desk ordered: it is the desk's visitor."""
+    assert_kept(lab.play(scenarios.OTHER_BROWSER))
+
+
+def test_cookies_that_come_back_from_another_site(lab: Lab) -> None:
+    """From Dodo's site Lax cookies return, the order's and the visitor's; Strict ones do not."""
+    visit = lab.visit("returned from another site")
+    planted = [("strict", "Strict"), ("lax", "Lax")]
+    visit.context.add_cookies(
+        [
+            {"name": name, "value": "1", "url": visit.stage.shop.url, "sameSite": policy}  # type: ignore[typeddict-item]
+            for name, policy in planted
+        ]
+    )
+    visit.land()
+    visit.buy()
+    visit.pay()
+    [back] = [
+        request
+        for request in visit.watch.requests
+        if request.is_navigation_request() and "/orders/" in request.url and "?" in request.url
+    ]
+    headers = back.all_headers()
+    returned = set(re.findall(r"(\w+)=", headers["cookie"]))
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert headers["sec-fetch-site"] == "cross-site"
+    assert {"lax", "kit_orders", "datafast_visitor_id"} <= returned
+    assert "strict" not in returned
+
+
+def test_an_order_id_in_the_address(lab: Lab, demo: Demo) -> None:
+    """The script takes it for another provider's payment, unless its tag forbids that."""
+    visit = lab.visit("order_id in the address")
+    visit.land()
+    visit.buy()
+    visit.pay()
+    visit.page.goto(f"{demo.shop}/?order_id=o-1&checkout_id=c-1&session_id=cs_1")
+    visit.settle()
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert "Payments in the browser" not in [hop.name for hop in report.hops]
+
+
+def test_an_order_id_in_the_return_address_of_a_shop_that_forgot(lab: Lab) -> None:
+    """Without data-disable-payments the payment is looked up at another provider."""
+    make = Make(return_query="order_id=o-1", clean_return=False, disable_payments=False)
+    with open_small_shop(make) as shop:
+        visit = lab.visit("order_id in the return address, payments not disabled", at=lab.at(shop))
+        visit.land()
+        visit.buy()
+        visit.pay()
+        visit.settle()
+        report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.hop("Payments in the browser").reason == "payment_guessed"
+    assert "data-disable-payments" in str(report.hop("Payments in the browser").fix)
+
+
+def test_the_buyers_e_mail_in_the_return_address(lab: Lab) -> None:
+    """It is gone before any script can read it: no request of a page tells anybody."""
+    visit = lab.visit("e-mail in the return address")
+    visit.land()
+    visit.buy()
+    visit.pay()
+    visit.settle()
+    told = [text for request in visit.watch.requests for text in _told(request)]
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert "?" not in visit.page.url
+    assert not [text for text in told if BUYER in text or "ada%40" in text]
+    # The way back from the payment page is no traffic source either.
+    assert "checkout.localhost" not in json.dumps(
+        [
+            each["body"]
+            for each in lab.demo.at_datafast(
+                "requests", visitor_id=str(report.visitor_id), path="/api/events"
+            )
+        ]
+    )
+
+
+def _told(request: Request) -> Iterator[str]:
+    """Yield what a request tells a server beside its own address: body and referrer."""
+    if "/session/" not in request.url:
+        yield request.headers.get("referer", "")
+        yield request.post_data or ""
+
+
+def test_a_return_page_that_keeps_the_e_mail_is_found_out(lab: Lab) -> None:
+    """The visitor is kept, and the report names the leak."""
+    with open_small_shop(Make(clean_return=False)) as shop:
+        visit = lab.visit("e-mail in the return address, not taken off", at=lab.at(shop))
+        visit.land()
+        visit.buy()
+        visit.pay()
+        report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.hop("Address of the return page").reason == "return_leaks"
+
+
+def test_the_overlay_checkout(lab: Lab) -> None:
+    """Dodo's page in a frame, opened by a script: the order's own request carries the cookie."""
+    with open_small_shop(Make(overlay=True)) as shop:
+        visit = lab.visit("overlay checkout", at=lab.at(shop))
+        visit.land()
+        visit.buy()
+        visit.pay()
+        report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.hop("Return from Dodo's page").reason == "returned"
