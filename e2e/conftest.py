@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
@@ -42,6 +43,8 @@ REPORTS = pytest.StashKey[list[Report]]()
 
 # Names that only this browser knows: cookies have a Domain there, as they have on no localhost.
 MADE_UP = {"*.test": "127.0.0.1"}
+NO_TLS = "Cross-Origin-Opener-Policy"
+"""Chromium ignores that header on a made-up name without https, and says so."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -242,7 +245,7 @@ class Lab:
     """Journeys in one browser, whose reports go into the matrix."""
 
     engine: Engine
-    contexts: Contexts
+    open_context: NewContext
     reports: list[Report]
     demo: Demo
     script: Script = "sandbox"
@@ -251,7 +254,7 @@ class Lab:
         """Set the stage at a shop: the product as it comes, another, or a small one."""
         return Stage(
             **{
-                "open_context": self.contexts.open,
+                "open_context": self.open_context,
                 "browser": self.engine.name,
                 "script": self.script,
                 "patience": Patience(report_s=25),
@@ -287,16 +290,21 @@ class Lab:
 
 def _place(place: Demo | SmallShop) -> dict[str, Any]:
     if isinstance(place, Demo):
-        return {
-            "shop": Shop(f"{place.shop}/", f"{place.shop}/products/{PRODUCT}"),
-            "dodo": DodoSandbox(place.dodo, place.dodo_local),
-            "datafast": DataFastSandbox(place.datafast_local),
-        }
-    return {
-        "shop": Shop(place.url, place.product_url),
-        "dodo": DodoSandbox(place.live.dodo_page, place.live.dodo_api),
-        "datafast": DataFastSandbox(place.live.datafast_api),
-    }
+        home, product = f"{place.shop}/", f"{place.shop}/products/{PRODUCT}"
+        dodo = DodoSandbox(place.dodo, place.dodo_local)
+        datafast = DataFastSandbox(place.datafast_local)
+    else:
+        home, product = place.url, place.product_url
+        dodo = DodoSandbox(place.live.dodo_page, place.live.dodo_api)
+        datafast = DataFastSandbox(place.live.datafast_api)
+    shop = Shop(home, product, domain=_domain(product))
+    return {"shop": shop, "dodo": dodo, "datafast": datafast}
+
+
+def _domain(url: str) -> str | None:
+    """Return the root of a made-up name; on localhost cookies belong to one host."""
+    host = urlsplit(url).hostname or ""
+    return None if host.endswith("localhost") else ".".join(host.split(".")[-2:])
 
 
 @pytest.fixture
@@ -314,4 +322,4 @@ def lab(
 ) -> Iterator[Lab]:
     """Play journeys through the product, in each browser that is there."""
     for contexts in _watched(browsers.get(engine), console, request):
-        yield Lab(engine, contexts, request.config.stash[REPORTS], demo)
+        yield Lab(engine, contexts.open, request.config.stash[REPORTS], demo)

@@ -18,7 +18,7 @@ from starlette.requests import Request as Asked
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from e2e.conftest import Console, Demo, Lab
+from e2e.conftest import NO_TLS, Console, Demo, Lab
 from e2e.product import Products
 from kit.lab import scenarios
 from kit.lab.report import Report
@@ -29,8 +29,6 @@ from tests.shops.small import Make, open_small_shop
 
 BLOCKED = "ERR_BLOCKED_BY_CLIENT|ERR_FAILED"
 REFUSED = "status of 40"
-NO_TLS = "Cross-Origin-Opener-Policy"
-"""Chromium ignores that header on a made-up name without https, and says so."""
 COOKIE, ORDER, SENT = "Visitor cookie", "Visitor cookie at checkout", "Pageview to DataFast"
 BOOKS = "Payment at DataFast"
 
@@ -171,12 +169,12 @@ def test_landing_on_one_subdomain_and_buying_on_another(
 
 
 @only_chromium
-def test_a_data_domain_with_www_and_the_tool_says_why(lab: Lab) -> None:
+def test_a_data_domain_with_www_and_the_tool_says_why(lab: Lab, console: Console) -> None:
     """The cookie of www stays there; the report names the setting and the remedy."""
+    console.expect(REFUSED)
     make = Make("shop.contour.test", "www.contour.test", landing_host="www.contour.test")
     with open_small_shop(make) as shop:
         visit = lab.visit("data-domain with www", at=lab.at(shop), expected="lost")
-        lab.contexts.console.expect(REFUSED)
         visit.land()
         visit.buy()
         visit.pay()
@@ -313,6 +311,15 @@ def test_a_malformed_cookie_and_no_script(lab: Lab, demo: Demo, console: Console
     assert report.hop(ORDER).reason == "malformed"
     assert report.hop(BOOKS).reason == "recorded_without_visitor"
     assert "alert(1)" not in json.dumps(demo.at_dodo("requests", path="/checkouts"))
+
+
+@only_chromium
+def test_a_broken_cookie_before_the_scripts_own(lab: Lab, made_up: Demo, console: Console) -> None:
+    """Code that writes the cookie for one host makes the script find another visitor each time."""
+    console.expect(NO_TLS)
+    report = lab.play(scenarios.SHADOWED, lab.at(made_up))
+
+    assert_lost(report, ORDER, "cookie_shadowed")
 
 
 def test_an_oversized_cookie(lab: Lab) -> None:

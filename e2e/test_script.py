@@ -41,6 +41,7 @@ class Site:
 
     attributes: dict[str, str] = field(default_factory=dict)
     script_url: str = "/js/script.js"
+    script: str = SOURCE.read_text(encoding="utf-8")
     body: str = ""
     events: list[dict[str, Any]] = field(default_factory=list)
     posted_to: list[str] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Site:
             route.fulfill(status=200, headers=headers, json={"success": True})
         elif url.path.startswith("/js/"):
             variant = url.path.removeprefix("/js/script").removesuffix("js").strip(".")
-            source = SOURCE.read_text(encoding="utf-8").replace("__VARIANT__", variant)
+            source = self.script.replace("__VARIANT__", variant)
             route.fulfill(status=200, content_type="text/javascript", body=source)
         elif url.path == "/favicon.ico":
             route.fulfill(status=204)

@@ -396,6 +396,12 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "The cookie was cleared, expired, or belongs to another subdomain: data-domain must "
             "be the root domain. The kit's continuity cookie brings a cleared one back.",
         ),
+        "cookie_shadowed": Reason(
+            "A broken cookie of the same name is sent before the script's, which therefore makes "
+            "a new visitor on every page.",
+            "lost",
+            "Look for code that writes datafast_visitor_id itself, and let it expire that cookie.",
+        ),
         "captured_by_page": Reason(
             "A script of the page hands the visitor id over, which anybody can forge or block.",
             "lost",

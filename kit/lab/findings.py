@@ -135,13 +135,14 @@ def _order(seen: Seen) -> Iterator[Hop]:
     if order is None:
         yield Hop(name, "checkout_not_reached")
         return
-    carried = order.visitor_id
+    carried, values = order.visitor_id, order.cookie_values
     if carried is None:
-        values = order.cookie_values
         if values:
             yield Hop(name, "malformed", seen=values[0][:64])
         else:
             yield Hop(name, "absent", expected=seen.visitor_id)
+    elif not VISITOR_ID.fullmatch(values[0]):
+        yield Hop(name, "cookie_shadowed", seen=values[0][:64], expected=seen.visitor_id)
     elif seen.visitor_id is not None and carried != seen.visitor_id:
         yield Hop(name, "visitor_replaced", seen=carried, expected=seen.visitor_id)
     else:

@@ -180,6 +180,12 @@ def _duplicate(visit: Visit) -> None:
     _sale(visit)
 
 
+def _shadowed(visit: Visit) -> None:
+    """Have a broken cookie of one host, which the browser sends before the domain's."""
+    visit.plant("of-somebody-elses-making", domain=visit.stage.shop.host)
+    _sale(visit)
+
+
 def _hostile(visit: Visit) -> None:
     """Follow a link that hands over somebody else's visitor id: the script takes it."""
     visit.land(f"{CAMPAIGN}&_df_vid={PLANTED}")
@@ -220,6 +226,8 @@ COOKIE_EXPIRED = Scenario("cookie expired on the way", "lost", _cookie_expired)
 MALFORMED = Scenario("malformed cookie", "kept", _malformed)
 OVERSIZED = Scenario("oversized cookie", "kept", _oversized)
 DUPLICATE = Scenario("two cookies of the name", "kept", _duplicate)
+SHADOWED = Scenario("broken cookie before the script's", "lost", _shadowed)
+"""Where cookies have a Domain, so not on localhost."""
 HOSTILE = Scenario("somebody else's id in the link", "kept", _hostile)
 NO_JAVASCRIPT = Scenario("JavaScript off", "none", _sale, {"java_script_enabled": False})
 WITHOUT_COOKIES_BACK = Scenario("returned without cookies", "kept", _without_cookies_back)
@@ -248,4 +256,4 @@ SCENARIOS: Final = (
     WITHOUT_COOKIES_BACK,
     OTHER_BROWSER,
 )
-"""All of them, for whoever runs the lot."""
+"""Those that any shop can be put through."""

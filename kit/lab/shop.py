@@ -26,12 +26,14 @@ class Shop:
     A running shop.
 
     `url` is where visitors land. `product_url` is the page with the buy button, if that is another;
-    `buy` is a CSS selector of the button or link, guessed when it is None.
+    `buy` is a CSS selector of the button or link, guessed when it is None. `domain` is the root
+    domain that the script's cookies belong to, None where they belong to one host (localhost).
     """
 
     url: str
     product_url: str | None = None
     buy: str | None = None
+    domain: str | None = None
 
     @property
     def host(self) -> str:

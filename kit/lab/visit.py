@@ -212,19 +212,28 @@ class Visit:
 
     def hold(self, addresses: re.Pattern[str]) -> None:
         """Leave requests for these addresses without an answer, until `release`."""
-        self._held = held = []
-        self.context.route(addresses, lambda route: held.append(route))
+        held: list[Route] = []
+
+        def keep(route: Route) -> None:
+            if self._held is None:
+                route.fallback()
+            else:
+                held.append(route)
+
+        self.context.route(addresses, keep)
+        self._held = held
 
     def release(self) -> None:
         """Let what was held go on, and hold nothing more."""
-        self.context.unroute_all()
-        for route in self._held or ():
+        held, self._held = self._held or [], None
+        for route in held:
             route.fallback()
-        self._held = None
 
     def plant(self, value: str, *, domain: str | None = None, lives_s: float = 86_400) -> None:
-        """Put a visitor cookie into the browser: the shop's host alone has it, or a domain."""
-        where: dict[str, Any] = {"domain": domain or self.stage.shop.host, "path": "/"}
+        """Put a visitor cookie into the browser: where the script's would be, or for a `domain`."""
+        shop = self.stage.shop
+        usual = f".{shop.domain}" if shop.domain else shop.host
+        where: dict[str, Any] = {"domain": domain or usual, "path": "/"}
         cookie = {"name": VISITOR_COOKIE, "value": value, "expires": time.time() + lives_s}
         self.context.add_cookies([cast("SetCookieParam", cookie | where)])
 

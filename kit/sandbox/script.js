@@ -120,8 +120,8 @@
   }
 
   function firstSeenAt() {
-    var known = readCookie(FIRST_SEEN);
-    if (known) return decodeURIComponent(known);
+    var known = decodeURIComponent(readCookie(FIRST_SEEN) || "");
+    if (Date.parse(known) > 0) return known;
     var now = new Date().toISOString();
     writeCookie(FIRST_SEEN, encodeURIComponent(now), VISITOR_LIFE_MS);
     return now;
@@ -190,9 +190,10 @@
     var seen = query.get("_df_vfs");
     var count = parseInt(query.get("_df_vsn") || "", 10);
     if (!COOKIELESS) {
-      if (vid && UUID_V4.test(vid)) writeCookie(VISITOR, vid, VISITOR_LIFE_MS);
-      if (isSession(sid)) writeCookie(SESSION, sid, SESSION_LIFE_MS);
-      if (seen && !isNaN(Date.parse(seen))) writeCookie(FIRST_SEEN, encodeURIComponent(seen), VISITOR_LIFE_MS);
+      // Without a look at their form, as the SDK 3.0.18 does: a malformed id costs the known one.
+      if (vid) writeCookie(VISITOR, encodeURIComponent(vid), VISITOR_LIFE_MS);
+      if (sid) writeCookie(SESSION, encodeURIComponent(sid), SESSION_LIFE_MS);
+      if (Date.parse(seen) > 0) writeCookie(FIRST_SEEN, encodeURIComponent(seen), VISITOR_LIFE_MS);
       if (count >= 1) writeCookie(SESSION_COUNT, Math.min(count, MAX_SESSIONS), VISITOR_LIFE_MS);
     }
     var names = ["_df_vid", "_df_sid", "_df_vfs", "_df_vsn"];
