@@ -7,7 +7,6 @@ In every cell the sale is paid and reported: analytics never stops one.
 
 import json
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -20,11 +19,11 @@ from starlette.routing import Route
 
 from e2e.conftest import NO_TLS, Console, Demo, Lab
 from e2e.product import Products
+from e2e.test_script import serving_alone
 from kit.lab import scenarios
 from kit.lab.report import Report
 from kit.lab.scenarios import PLANTED
 from kit.lab.visit import BUYER, CAMPAIGN
-from kit.sandbox.live import serving
 from tests.shops.small import Make, open_small_shop
 
 BLOCKED = "ERR_BLOCKED_BY_CLIENT|ERR_FAILED"
@@ -147,9 +146,8 @@ def campaign_page(made_up: Demo) -> Iterator[int]:
             f'src="{made_up.datafast}/js/script.js"></script><h1>Maps for people</h1></html>'
         )
 
-    app = Starlette(routes=[Route("/", page)])
-    with socket.create_server(("127.0.0.1", 0)) as listening, serving({listening: app}):
-        yield listening.getsockname()[1]
+    with serving_alone(Starlette(routes=[Route("/", page)])) as port:
+        yield port
 
 
 @only_chromium

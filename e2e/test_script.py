@@ -9,7 +9,6 @@ import contextlib
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import BrowserContext, Page, Request
 from playwright.sync_api import Route as Intercepted
 from starlette.applications import Starlette
@@ -25,6 +23,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from kit.sandbox.datafast import create_datafast
+from kit.sandbox.live import serving
 from kit.sandbox.script import SOURCE
 
 WEBSITE_ID = "dfid_contourtest000000001"
@@ -413,17 +412,10 @@ def test_the_ingest_can_be_elsewhere(
 
 
 @contextlib.contextmanager
-def serving(app: Starlette) -> Iterator[int]:
+def serving_alone(app: Starlette) -> Iterator[int]:
     """Serve an app on a loopback socket; gives its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield listener.getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
+    with socket.create_server(("127.0.0.1", 0)) as listening, serving({listening: app}):
+        yield listening.getsockname()[1]
 
 
 @pytest.fixture
@@ -432,7 +424,7 @@ def datafast_url() -> Iterator[str]:
     app = create_datafast(
         database=":memory:", api_key="key", website_id=WEBSITE_ID, domain="shop.localhost"
     )
-    with serving(app) as port:
+    with serving_alone(app) as port:
         yield f"http://datafast.localhost:{port}"
 
 
@@ -454,7 +446,7 @@ def shop(datafast_url: str) -> Iterator[Shop]:
     site = Site(attributes={"domain": "shop.localhost", "allow-localhost": "true"})
     site.script_url = f"{datafast_url}/js/script.js"
     shop = Shop(site)
-    with serving(Starlette(routes=[Route("/{path:path}", shop.page)])) as port:
+    with serving_alone(Starlette(routes=[Route("/{path:path}", shop.page)])) as port:
         shop.url = f"http://shop.localhost:{port}"
         yield shop
 

@@ -1,9 +1,10 @@
-"""DataFast's own SDK: fetched from npm into a temporary folder, and put in the script's place."""
+"""The services' own packages, fetched from npm into temporary folders, never kept."""
 
 import json
 import subprocess
 import tarfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -43,9 +44,8 @@ _BUNDLE = """
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
-    """The SDK's web build, and its version."""
+    """The SDK's web build."""
 
-    version: str
     source: str
 
     def bundle(self, **options: Any) -> str:
@@ -61,30 +61,44 @@ class Sdk:
         )
 
 
+class FetchPackage(Protocol):
+    """Fetches a package from npm, and gives the folder it was unpacked to."""
+
+    def __call__(self, name: str) -> Path: ...
+
+
 @pytest.fixture(scope="session")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Sdk:
-    """Fetch the SDK; without npm or a registry this fails, it does not skip."""
-    folder = tmp_path_factory.mktemp("sdk")
-    try:
-        packed = subprocess.run(
-            ["npm", "pack", "--silent", PACKAGE],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=FETCH_TIMEOUT_S,
-            check=True,
-        )
-    except FileNotFoundError:
-        pytest.fail("npm is not installed: e2e/network needs it", pytrace=False)
-    except subprocess.TimeoutExpired:
-        pytest.fail(f"npm did not fetch {PACKAGE} in {FETCH_TIMEOUT_S} s", pytrace=False)
-    except subprocess.CalledProcessError as error:
-        pytest.fail(f"npm did not fetch {PACKAGE}:\n{error.stderr}", pytrace=False)
-    with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
-        archive.extractall(folder, filter="data")
-    package = folder / "package"
-    version = json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
-    return Sdk(version, (package / "dist/web/index.js").read_text(encoding="utf-8"))
+def fetch_package(tmp_path_factory: pytest.TempPathFactory) -> FetchPackage:
+    """Fetch packages; without npm or a registry this fails, it does not skip."""
+
+    def fetch(name: str) -> Path:
+        folder = tmp_path_factory.mktemp("npm")
+        try:
+            packed = subprocess.run(
+                ["npm", "pack", "--silent", name],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=FETCH_TIMEOUT_S,
+                check=True,
+            )
+        except FileNotFoundError:
+            pytest.fail("npm is not installed: e2e/network needs it", pytrace=False)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"npm did not fetch {name} in {FETCH_TIMEOUT_S} s", pytrace=False)
+        except subprocess.CalledProcessError as error:
+            pytest.fail(f"npm did not fetch {name}:\n{error.stderr}", pytrace=False)
+        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+            archive.extractall(folder, filter="data")
+        return folder / "package"
+
+    return fetch
+
+
+@pytest.fixture(scope="session")
+def sdk(fetch_package: FetchPackage) -> Sdk:
+    """Fetch the SDK."""
+    return Sdk((fetch_package(PACKAGE) / "dist/web/index.js").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

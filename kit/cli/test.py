@@ -67,14 +67,15 @@ CHECKS = (
     Step("ruff format", "ruff", ("format", "--check"), 2),
     Step("mypy", "mypy", (), 21),
 )
-# tests/network/ is not collected unless it is named: see tests/conftest.py.
+# tests/network/ and e2e/network/ are not collected unless they are asked for: see the conftest.py.
 UNIT_TESTS = Step("tests", "pytest", ("tests",), 75)
 BROWSER_TESTS = Step("e2e", "pytest", ("e2e",), 150)
 NETWORK_TESTS = Step("tests/network", "pytest", ("tests/network",), 90)
+BROWSER_TESTS_WITH_NETWORK = Step("e2e", "pytest", ("e2e", "--network"), 150)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--network", is_flag=True, help="Run tests/network as well: it downloads packages.")
+@click.option("--network", is_flag=True, help="Run the tests that download packages as well.")
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST_ARGS]...")
 def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
     """
@@ -95,7 +96,9 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
     if not (ROOT / "tests").is_dir():
         raise KitError("kit test runs this project's own tests: it needs a clone, not a wheel.")
     if network and pytest_args:
-        raise click.UsageError("name tests/network instead of --network, beside other arguments.")
+        raise click.UsageError(
+            "name tests/network or e2e/network instead of --network, beside other arguments."
+        )
     environ = dict(os.environ)
     if needs_browser(pytest_args):
         environ["KIT_BROWSER"] = _browser()
@@ -107,7 +110,8 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
     if network and (ROOT / "tests" / "network").is_dir():
         unit_lane.append(NETWORK_TESTS)
     try:
-        results = asyncio.run(run_lanes([unit_lane, [BROWSER_TESTS]], environ))
+        browser_lane = [BROWSER_TESTS_WITH_NETWORK if network else BROWSER_TESTS]
+        results = asyncio.run(run_lanes([unit_lane, browser_lane], environ))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
     summarise(results)

@@ -106,23 +106,35 @@ def live_sandboxes(
         yield live
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it is up."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(uvicorn.Config(app, log_level="error", lifespan="on"))
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        self.up.set()
+
+
 @contextlib.contextmanager
 def serving(apps: Mapping[socket.socket, ASGIApp]) -> Iterator[None]:
-    """Serve each app on its listening socket, all in one thread, until the `with` ends."""
-    servers = {
-        listening: uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on"))
-        for listening, app in apps.items()
-    }
+    """
+    Serve each app on its listening socket, all in one thread, until the `with` ends.
+
+    Raises RuntimeError if one does not start.
+    """
+    servers = {listening: _Server(app) for listening, app in apps.items()}
     started: Future[None] = Future()
 
     async def serve_all() -> None:
         async with asyncio.TaskGroup() as group:
             for listening, server in servers.items():
                 group.create_task(server.serve(sockets=[listening]))
-            while not all(server.started for server in servers.values()):
-                if any(server.should_exit for server in servers.values()):
-                    raise RuntimeError("a stand-in did not start")
-                await asyncio.sleep(0.01)
+            for server in servers.values():
+                await server.up.wait()
             started.set_result(None)
 
     def run() -> None:
@@ -131,7 +143,10 @@ def serving(apps: Mapping[socket.socket, ASGIApp]) -> Iterator[None]:
         except BaseException as problem:
             if started.done():
                 raise
-            started.set_exception(problem)
+            # uvicorn has logged why, and exits.
+            failure = RuntimeError("a server on loopback did not start: see the log above")
+            failure.__cause__ = problem
+            started.set_exception(failure)
 
     thread = threading.Thread(target=run, name="stand-ins")
     thread.start()
