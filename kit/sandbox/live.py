@@ -114,8 +114,11 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
+        """Start, and say so; uvicorn itself would end the process, after it has logged why."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise RuntimeError("the app did not start") from None
         self.up.set()
 
 
@@ -143,7 +146,6 @@ def serving(apps: Mapping[socket.socket, ASGIApp]) -> Iterator[None]:
         except BaseException as problem:
             if started.done():
                 raise
-            # uvicorn has logged why, and exits.
             failure = RuntimeError("a server on loopback did not start: see the log above")
             failure.__cause__ = problem
             started.set_exception(failure)
