@@ -232,6 +232,12 @@ def demo(products: Products) -> Demo:
 
 
 @pytest.fixture(scope="session")
+def hasty(products: Products) -> Demo:
+    """Run it with short waits, for the matrix: its sales would bury what other tests look at."""
+    return products.running(KIT_HOLD_S="2")
+
+
+@pytest.fixture(scope="session")
 def made_up(products: Products) -> Demo:
     """Run it at `shop.contour.test`: cookies belong to the whole domain there, as on the web."""
     return products.running("--domain", "contour.test")
@@ -317,9 +323,9 @@ def lab(
     engine: Engine,
     browsers: Browsers,
     console: Console,
-    demo: Demo,
+    hasty: Demo,
     request: pytest.FixtureRequest,
 ) -> Iterator[Lab]:
     """Play journeys through the product, in each browser that is there."""
     for contexts in _watched(browsers.get(engine), console, request):
-        yield Lab(engine, contexts.open, request.config.stash[REPORTS], demo)
+        yield Lab(engine, contexts.open, request.config.stash[REPORTS], hasty)

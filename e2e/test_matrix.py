@@ -23,7 +23,7 @@ from e2e.test_script import serving_alone
 from kit.lab import scenarios
 from kit.lab.report import Report
 from kit.lab.scenarios import PLANTED
-from kit.lab.visit import BUYER, CAMPAIGN
+from kit.lab.visit import BUYER, CAMPAIGN, Stage, Visit
 from tests.shops.small import Make, open_small_shop
 
 BLOCKED = "ERR_BLOCKED_BY_CLIENT|ERR_FAILED"
@@ -81,6 +81,7 @@ def test_a_first_visit(lab: Lab) -> None:
     visit.buy()
     visit.pay()
     report = lab.report(visit)
+    visit.page.reload()
 
     assert_kept(report)
     assert [hop.tone for hop in report.hops] == ["ok"] * len(report.hops)
@@ -103,28 +104,28 @@ def test_bought_in_a_second_tab(lab: Lab) -> None:
     assert_kept(lab.play(scenarios.SECOND_TAB))
 
 
-def test_back_from_the_checkout_and_buying_again(lab: Lab, demo: Demo) -> None:
+def test_back_from_the_checkout_and_buying_again(lab: Lab) -> None:
     """The form that the back button brings back leads to the same checkout session."""
     report = lab.play(scenarios.BACK_BUTTON)
 
     assert_kept(report)
-    assert orders(demo, report.visitor_id) == 1
+    assert orders(lab.demo, report.visitor_id) == 1
 
 
-def test_back_into_a_page_that_was_kept_alive(lab: Lab, demo: Demo) -> None:
+def test_back_into_a_page_that_was_kept_alive(lab: Lab) -> None:
     """What the back-forward cache revives holds the old form: it is the same order."""
     report = lab.play(scenarios.KEPT_ALIVE)
 
     assert_kept(report)
-    assert orders(demo, report.visitor_id) == 1
+    assert orders(lab.demo, report.visitor_id) == 1
 
 
-def test_a_double_click(lab: Lab, demo: Demo) -> None:
+def test_a_double_click(lab: Lab) -> None:
     """Two submits of one form are one order at Dodo."""
     report = lab.play(scenarios.DOUBLE_CLICK)
 
     assert_kept(report)
-    assert orders(demo, report.visitor_id) == 1
+    assert orders(lab.demo, report.visitor_id) == 1
 
 
 def test_a_private_window(lab: Lab) -> None:
@@ -235,11 +236,10 @@ def test_datafasts_hosts_blocked_without_the_proxy(lab: Lab, console: Console) -
     assert_nobody(report, "script_blocked")
 
 
-def test_the_events_blocked(lab: Lab, products: Products, console: Console) -> None:
+def test_the_events_blocked(lab: Lab, console: Console) -> None:
     """The cookie is there and DataFast never heard of it: the sale counts, without a visitor."""
     console.expect(BLOCKED)
-    hasty = products.running(KIT_HOLD_S="2")
-    report = lab.play(scenarios.EVENTS_BLOCKED, lab.at(hasty))
+    report = lab.play(scenarios.EVENTS_BLOCKED)
 
     assert_lost(report, SENT, "pageview_blocked")
     assert report.hop(ORDER).reason == "captured"
@@ -286,15 +286,15 @@ def test_a_cookie_that_expires_on_the_way(lab: Lab) -> None:
     assert_lost(report, ORDER, "visitor_replaced")
 
 
-def test_a_malformed_cookie(lab: Lab, demo: Demo) -> None:
+def test_a_malformed_cookie(lab: Lab) -> None:
     """The script replaces what is no visitor id, and nobody hears of it."""
     report = lab.play(scenarios.MALFORMED)
 
     assert_kept(report)
-    assert "alert(1)" not in json.dumps(demo.at_dodo("requests", path="/checkouts"))
+    assert "alert(1)" not in json.dumps(lab.demo.at_dodo("requests", path="/checkouts"))
 
 
-def test_a_malformed_cookie_and_no_script(lab: Lab, demo: Demo, console: Console) -> None:
+def test_a_malformed_cookie_and_no_script(lab: Lab, console: Console) -> None:
     """What is no visitor id reaches neither Dodo nor DataFast, and the sale goes on."""
     console.expect(BLOCKED)
     visit = lab.visit("malformed cookie, script blocked", expected="none")
@@ -308,7 +308,7 @@ def test_a_malformed_cookie_and_no_script(lab: Lab, demo: Demo, console: Console
     assert (report.outcome, report.visitor_id) == ("none", None)
     assert report.hop(ORDER).reason == "malformed"
     assert report.hop(BOOKS).reason == "recorded_without_visitor"
-    assert "alert(1)" not in json.dumps(demo.at_dodo("requests", path="/checkouts"))
+    assert "alert(1)" not in json.dumps(lab.demo.at_dodo("requests", path="/checkouts"))
 
 
 @only_chromium
@@ -349,10 +349,11 @@ def test_a_return_without_cookies(lab: Lab) -> None:
     visit = lab.visit("returned without cookies")
     scenarios.WITHOUT_COOKIES_BACK.play(visit)
     report = lab.report(visit)
+    visit.page.reload()
+    visit.page.get_by_text("This order is paid").wait_for()
     text = visit.page.locator("main").inner_text()
 
     assert_kept(report)
-    assert "This order is paid" in text
     assert str(report.visitor_id) not in text
     assert "$29" not in text
 
@@ -390,13 +391,13 @@ def test_cookies_that_come_back_from_another_site(lab: Lab) -> None:
     assert "strict" not in returned
 
 
-def test_an_order_id_in_the_address(lab: Lab, demo: Demo) -> None:
+def test_an_order_id_in_the_address(lab: Lab) -> None:
     """The script takes it for another provider's payment, unless its tag forbids that."""
     visit = lab.visit("order_id in the address")
     visit.land()
     visit.buy()
     visit.pay()
-    visit.page.goto(f"{demo.shop}/?order_id=o-1&checkout_id=c-1&session_id=cs_1")
+    visit.page.goto(f"{lab.demo.shop}/?order_id=o-1&checkout_id=c-1&session_id=cs_1")
     visit.settle()
     report = lab.report(visit)
 
@@ -475,3 +476,125 @@ def test_the_overlay_checkout(lab: Lab) -> None:
 
     assert_kept(report)
     assert report.hop("Return from Dodo's page").reason == "returned"
+
+
+# What the server may add: the continuity cookie, consent, and no cookies at all
+
+
+@pytest.fixture(scope="session")
+def asking(products: Products) -> Demo:
+    """Run a shop that keeps a continuity cookie, of those who agreed."""
+    return products.running(KIT_CONSENT="required", KIT_CONTINUITY="1")
+
+
+def at_an_asking_shop(lab: Lab, asking: Demo, *, agreed: bool) -> Stage:
+    """Set the stage there, for a visitor who said yes on an earlier day, or has not been asked."""
+    stage = lab.at(asking)
+    brings = (("kit_consent", "given"),) if agreed else ()
+    return replace(stage, shop=replace(stage.shop, brings=brings))
+
+
+def await_copy(visit: Visit) -> None:
+    """Wait until the server keeps its own copy of the visitor id."""
+    visit.until(lambda: "kit_visitor" in cookie_names(visit), within_s=5)
+
+
+def cookie_names(visit: Visit) -> set[str]:
+    """Return the names of the browser's cookies."""
+    return {str(cookie["name"]) for cookie in visit.context.cookies()}
+
+
+def test_cookies_cleared_on_the_way_with_a_continuity_cookie(lab: Lab, asking: Demo) -> None:
+    """The server's copy brings the visitor back before the script makes another."""
+    stage = at_an_asking_shop(lab, asking, agreed=True)
+    visit = lab.visit("cookies cleared on the way, continuity cookie", at=stage)
+    visit.land()
+    await_copy(visit)
+    visit.context.clear_cookies(name=re.compile("^datafast_"))
+    visit.buy()
+    visit.pay()
+
+    assert_kept(lab.report(visit))
+
+
+def test_a_planted_id_is_gone_when_the_copy_comes_back(lab: Lab, asking: Demo) -> None:
+    """The copy is never taken from a link, so clearing the cookies brings the visitor's own."""
+    stage = at_an_asking_shop(lab, asking, agreed=True)
+    visit = lab.visit("somebody else's id in the link, continuity cookie", at=stage)
+    visit.land()
+    await_copy(visit)
+    visit.page.goto(f"{asking.shop}/?_df_vid={PLANTED}")
+    visit.until(lambda: (PLANTED, "shop.localhost") in visit.cookies(), within_s=5)
+    visit.context.clear_cookies(name=re.compile("^datafast_"))
+    visit.buy()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.visitor_id != PLANTED
+
+
+def test_consent_given_late_on_the_landing_page(lab: Lab, asking: Demo) -> None:
+    """The script starts with the answer, and still tells of the campaign."""
+    visit = lab.visit("consent given late", at=at_an_asking_shop(lab, asking, agreed=False))
+    visit.land(settle=False)
+    before = visit.cookies()
+    visit.page.get_by_role("button", name="Yes, count it").click()
+    visit.until(visit.cookies, within_s=5)
+    visit.settle()
+    visit.buy()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert before == []
+    assert_kept(report)
+    assert CAMPAIGN in str(report.hop(SENT).seen)
+
+
+def test_consent_given_on_the_product_page(lab: Lab, asking: Demo) -> None:
+    """The visitor is known from there on; the landing page's campaign was never measured."""
+    stage = at_an_asking_shop(lab, asking, agreed=False)
+    visit = lab.visit("consent given on the product page", at=stage)
+    visit.land(settle=False)
+    visit.open_product()
+    visit.page.get_by_role("button", name="Yes, count it").click()
+    visit.until(visit.cookies, within_s=5)
+    visit.settle()
+    visit.press()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.hop("Landing page at DataFast").reason == "landing_unknown"
+
+
+def test_consent_refused(lab: Lab, asking: Demo) -> None:
+    """No script, no cookie, and a sale all the same."""
+    stage = at_an_asking_shop(lab, asking, agreed=False)
+    visit = lab.visit("consent refused", at=stage, expected="none")
+    visit.land(settle=False)
+    visit.page.get_by_role("button", name="No, do not").click()
+    visit.page.get_by_role("button", name="Count my visits after all").wait_for()
+    visit.buy()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert_nobody(report, "script_missing")
+    assert not [name for name in cookie_names(visit) if name.startswith("datafast_")]
+
+
+def test_without_cookies(lab: Lab, products: Products) -> None:
+    """DataFast's server names the visitor, and the page hands the name over with the order."""
+    cookieless = products.running(KIT_COOKIELESS="1")
+    # The name is made of address and browser: this one is like no other test's.
+    visit = lab.visit("cookieless", at=lab.at(cookieless), user_agent="Contour's own browser")
+    visit.land()
+    visit.open_product()
+    visit.until(lambda: visit.page.evaluate("!!window.datafast?.visitorId"), within_s=5)
+    visit.press()
+    visit.pay()
+    report = lab.report(visit)
+
+    assert_kept(report)
+    assert report.hop(COOKIE).reason == "cookieless"
+    assert not [name for name in cookie_names(visit) if name.startswith("datafast_")]

@@ -336,7 +336,8 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "script_missing": Reason(
             "The landing page has no DataFast script.",
             "lost",
-            "Add the script tag of DataFast's settings to the head of every page.",
+            "Add the script tag of DataFast's settings to the head of every page; where visitors "
+            "are asked first, let this one agree.",
         ),
         "script_domain_foreign": Reason(
             "The script's data-domain is not a domain of the host that takes the order.",
@@ -362,6 +363,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "lost",
             "Set data-domain (DATAFAST_DOMAIN) to the root domain that both hosts share.",
         ),
+        "cookieless": Reason("The page keeps no cookie; DataFast's server names the visitor."),
         "pageview_sent": Reason("DataFast took a pageview of the page."),
         "pageview_blocked": Reason("The pageview never arrived at DataFast.", "warn", _BLOCKED),
         "pageview_absent": Reason("The page sent no pageview.", "warn"),

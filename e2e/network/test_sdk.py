@@ -6,8 +6,8 @@ import pytest
 
 from e2e.conftest import NO_TLS, Console, Demo, NewContext
 from e2e.network.conftest import Sdk, StartLab
-from e2e.test_matrix import assert_kept, assert_lost, assert_nobody, campaign_page
 from e2e.test_journey import UUID4, journey
+from e2e.test_matrix import assert_kept, assert_lost, assert_nobody, campaign_page
 from kit.lab import scenarios
 from kit.lab.scenarios import PLANTED, Scenario
 

@@ -92,6 +92,8 @@ def _domain(seen: Seen) -> Iterator[Hop]:
 
 def _cookie(seen: Seen) -> Hop:
     name = "Visitor cookie"
+    if seen.cookieless:
+        return Hop(name, "cookieless", seen=seen.visitor_id)
     if seen.visitor_id is None:
         silent = seen.script == "loaded"
         return Hop(name, "cookie_missing" if silent else "cookie_absent")
@@ -136,6 +138,10 @@ def _order(seen: Seen) -> Iterator[Hop]:
         yield Hop(name, "checkout_not_reached")
         return
     carried, values = order.visitor_id, order.cookie_values
+    if seen.cookieless:
+        carried = order.handed_over
+        yield Hop(name, "captured" if carried else "absent", seen=carried, expected=seen.visitor_id)
+        return
     if carried is None:
         if values:
             yield Hop(name, "malformed", seen=values[0][:64])
@@ -147,7 +153,7 @@ def _order(seen: Seen) -> Iterator[Hop]:
         yield Hop(name, "visitor_replaced", seen=carried, expected=seen.visitor_id)
     else:
         yield Hop(name, "captured", seen=carried)
-    if VISITOR_ID.search(order.body) or VISITOR_ID.search(order.url):
+    if order.handed_over is not None:
         yield Hop("Visitor in the order", "captured_by_page", seen=order.url.partition("?")[0])
 
 

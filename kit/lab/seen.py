@@ -12,6 +12,8 @@ VISITOR_ID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE
 )
 
+_ANY_ID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
+
 ScriptState = Literal["loaded", "blocked", "late", "missing", "off"]
 """late: still on its way when the visitor went on; off: this browser runs no scripts."""
 
@@ -24,6 +26,7 @@ class PageEvent:
     visitor_id: str | None
     href: str
     status: int | None
+    cookieless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,12 @@ class Order:
     url: str
     cookies: str | None
     body: str = ""
+
+    @property
+    def handed_over(self) -> str | None:
+        """A visitor id in the order itself, of any version: what cookieless ids are is not known."""
+        found = _ANY_ID.search(self.body) or _ANY_ID.search(self.url)
+        return found.group() if found else None
 
     @property
     def cookie_values(self) -> tuple[str, ...]:
@@ -73,3 +82,8 @@ class Seen:
     landing_known: bool = True
     """Whether DataFast's first pageview of the visitor is the landing page's."""
     report: Reported | None = None
+
+    @property
+    def cookieless(self) -> bool:
+        """Whether the page keeps no cookie, and DataFast's server says who the visitor is."""
+        return any(event.cookieless for event in self.events)

@@ -28,12 +28,14 @@ class Shop:
     `url` is where visitors land. `product_url` is the page with the buy button, if that is another;
     `buy` is a CSS selector of the button or link, guessed when it is None. `domain` is the root
     domain that the script's cookies belong to, None where they belong to one host (localhost).
+    `brings` are cookies that visitors have from before: a consent, say.
     """
 
     url: str
     product_url: str | None = None
     buy: str | None = None
     domain: str | None = None
+    brings: tuple[tuple[str, str], ...] = ()
 
     @property
     def host(self) -> str:

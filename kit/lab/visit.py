@@ -89,6 +89,8 @@ class Visit:
         self._scripts_run = bool(options.get("java_script_enabled", True))
         self.context = self.stage.open_context(**options)
         self.watch.attach(self.context)
+        shop = self.stage.shop
+        self.context.add_cookies([{"name": n, "value": v, "url": shop.url} for n, v in shop.brings])
         self.page = self.context.new_page()
         return self
 
@@ -120,6 +122,9 @@ class Visit:
         found = self.cookies()
         if self.visitor_id is None and found:
             self.visitor_id = found[0][0]
+        elif self.visitor_id is None and not self.stage.is_checkout(self.page.url):
+            # Cookieless: the page holds what DataFast's server answered.
+            self.visitor_id = self.page.evaluate("window.datafast && window.datafast.visitorId")
         domains = [domain for value, domain in found if value == self.visitor_id]
         if domains:
             near = [domain for domain in domains if reaches(domain, self.stage.shop.host)]

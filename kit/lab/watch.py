@@ -71,6 +71,7 @@ class Watch:
                     visitor_id=body.get("visitorId"),
                     href=str(body.get("href")),
                     status=self.status(request),
+                    cookieless=body.get("cookieless") is True,
                 )
 
     # The order
