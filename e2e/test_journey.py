@@ -96,6 +96,7 @@ def test_one_visitor_id_stands_at_every_hop_from_cookie_to_report(
     session_id = buy(page, demo, product)
     order_ref = pay(page, demo)
     account = journey(demo, order_ref)
+    page.reload()  # it looks by itself, every three seconds
     transaction_id = account["payment_id"]
     pageviews = [
         json.loads(each["body"])

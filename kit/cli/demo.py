@@ -19,7 +19,7 @@ from kit.cli.shop import environment, open_dodo, open_shop
 from kit.errors import DodoError, KitError, SettingsError, TransportError
 from kit.logs import configure_logging
 from kit.resources import resource_dir
-from kit.sandbox.datafast import create_datafast
+from kit.sandbox.datafast import RATE_LIMIT, create_datafast
 from kit.sandbox.dodo import create_dodo
 from kit.server import Listener, bind, run
 from kit.settings import Settings, read_settings
@@ -29,13 +29,14 @@ WEBSITE_ID = "dfid_sandbox"
 # Three names that a browser treats as three sites, all of them this machine.
 NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
 
-# How visitors are known, and waited for: what a demo may be told by the environment.
+# How visitors are known and waited for, and how fast: what a demo may be told by the environment.
 MODES = (
     "KIT_CONSENT",
     "KIT_CONSENT_COOKIE",
     "KIT_CONSENT_VALUE",
     "KIT_CONTINUITY",
     "KIT_COOKIELESS",
+    "KIT_DATAFAST_RATE",
     "KIT_HOLD_S",
 )
 
@@ -182,6 +183,8 @@ class _Site:
             api_key=self.keys.datafast_api_key,
             website_id=WEBSITE_ID,
             domain=self.root,
+            # Whoever tells the shop to be faster than DataFast allows tells the stand-in too.
+            rate_limit=max(RATE_LIMIT, round(self.settings().datafast_rate)),
         )
 
     def announce(self, ready_fd: int | None) -> None:

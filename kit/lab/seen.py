@@ -39,7 +39,7 @@ class Order:
 
     @property
     def handed_over(self) -> str | None:
-        """A visitor id in the order itself, of any version: what cookieless ids are is not known."""
+        """A visitor id in the order itself, of any version: cookieless ids may be of another."""
         found = _ANY_ID.search(self.body) or _ANY_ID.search(self.url)
         return found.group() if found else None
 

@@ -25,6 +25,10 @@ CAMPAIGN = "utm_source=newsletter"
 BUYER = "ada@example.com"
 _SESSION_PATH = "/session/"
 _POLL_MS = 20
+_TAG = """() => {
+  const tag = document.querySelector("script[data-website-id]");
+  return tag && {src: tag.src, domain: tag.getAttribute("data-domain")};
+}"""
 
 Found = TypeVar("Found")
 
@@ -176,7 +180,6 @@ class Visit:
         if till is None:
             return False
         till.wait_for_load_state()
-        self.picture("checkout")
         return True
 
     def pay(self, *, page: Page | None = None) -> None:
@@ -333,10 +336,7 @@ class Visit:
         """Note the script tag of the page, once one was found."""
         if self._tag or not self._scripts_run:
             return
-        tag = self.page.locator("script[data-website-id]").first
-        if tag.count():
-            attributes = "tag => ({src: tag.src, domain: tag.getAttribute('data-domain')})"
-            self._tag = tag.evaluate(attributes)
+        self._tag = self.page.evaluate(_TAG) or {}
 
     def _script_state(self) -> ScriptState:
         if not self._scripts_run:
