@@ -265,6 +265,7 @@ class Lab:
                 "script": self.script,
                 "patience": Patience(report_s=25),
                 "pictures": RESULTS / "continuity",
+                "pictured": frozenset({"return"}),
                 **_place(place or self.demo),
                 **changes,
             }

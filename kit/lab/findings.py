@@ -138,7 +138,7 @@ def _order(seen: Seen) -> Iterator[Hop]:
         yield Hop(name, "checkout_not_reached")
         return
     carried, values = order.visitor_id, order.cookie_values
-    if seen.cookieless:
+    if seen.cookieless or order.direct:
         carried = order.handed_over
         yield Hop(name, "captured" if carried else "absent", seen=carried, expected=seen.visitor_id)
         return

@@ -36,6 +36,8 @@ class Order:
     url: str
     cookies: str | None
     body: str = ""
+    direct: bool = False
+    """A link of the page to Dodo itself: no server of the shop's comes in between."""
 
     @property
     def handed_over(self) -> str | None:

@@ -56,6 +56,8 @@ class Stage:
     patience: Patience = Patience()
     pictures: Path | None = None
     """A folder for screenshots; None takes none."""
+    pictured: frozenset[str] = frozenset({"landing", "checkout", "return"})
+    """The steps of which screenshots are taken."""
 
     def is_checkout(self, url: str) -> bool:
         """Tell whether an address is a checkout page of Dodo or of its stand-in."""
@@ -180,6 +182,7 @@ class Visit:
         if till is None:
             return False
         till.wait_for_load_state()
+        self.picture("checkout")
         return True
 
     def pay(self, *, page: Page | None = None) -> None:
@@ -251,9 +254,9 @@ class Visit:
         self.visitor_id = self._cookie_domain = self._script = self._landing = None
 
     def picture(self, name: str) -> None:
-        """Take a picture of the page, if pictures are wanted."""
+        """Take a picture of the page, if pictures of this step are wanted."""
         folder = self.stage.pictures
-        if folder is None:
+        if folder is None or name not in self.stage.pictured:
             return
         folder.mkdir(parents=True, exist_ok=True)
         path = (

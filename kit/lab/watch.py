@@ -100,8 +100,8 @@ class Watch:
         """
         Return what the shop's server was given when the visitor bought.
 
-        That is where the redirect to Dodo began, or, when a script opened the checkout, the last
-        post before it.
+        That is where the redirect to Dodo began; when a script opened the checkout, the last post
+        before it; and with neither, the link to Dodo itself.
         """
         checkout = self.checkout()
         if checkout is None:
@@ -113,7 +113,7 @@ class Watch:
             before = self.requests[self._pressed_at or 0 : self.requests.index(checkout)]
             posts = [each for each in before if each.method == "POST" and not _is_event(each)]
             if not posts:
-                return None
+                return Order(checkout.url, None, direct=True)
             first = posts[-1]
         return Order(
             url=first.url,

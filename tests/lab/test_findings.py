@@ -230,6 +230,35 @@ def test_what_is_wrong_beside_the_way_is_told_and_loses_nobody(name: str) -> Non
     assert hop.fix
 
 
+def test_a_link_to_dodo_carries_the_visitor_in_its_address() -> None:
+    """A static payment link has no server of the shop's in between, so the page is right to."""
+    link = "https://checkout.dodopayments.com/buy/pdt_1?metadata_datafast_visitor_id="
+    told = tell_hops(replace(KEPT, order=Order(link + VISITOR, None, direct=True)))
+    silent = tell_hops(replace(KEPT, order=Order(link, None, direct=True)))
+
+    assert [hop.reason for hop in told if hop.name.startswith("Visitor ")][1:] == ["captured"]
+    assert [hop.reason for hop in silent if hop.name.startswith("Visitor ")][1:] == ["absent"]
+
+
+def test_a_page_without_cookies_may_hand_the_visitor_over() -> None:
+    """In cookieless mode it is the only one who can; the id may be of any version."""
+    daily = "0b8e6c1e-2d1c-5f0a-9f2e-6a4f1f4d7c11"
+    seen = replace(
+        KEPT,
+        visitor_id=daily,
+        cookie_domain=None,
+        events=(PageEvent("pageview", OTHER, LANDING, 200, cookieless=True),),
+        order=order(None, f"datafast_visitor_id={daily}&product=atlas"),
+        metadata={"datafast_visitor_id": daily},
+        report=Reported(daily, attributed=True),
+    )
+    hops = tell_hops(seen)
+
+    assert judge(seen, hops) == ("kept", None)
+    assert [hop.reason for hop in hops][1:4] == ["cookieless", "pageview_sent", "captured"]
+    assert "captured_by_page" not in {hop.reason for hop in hops}
+
+
 def test_a_visitor_who_comes_in_late_is_kept() -> None:
     """The order carried nobody, and the report names whom the return page showed."""
     seen = replace(KEPT, order=order(None), metadata={})
