@@ -64,8 +64,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with an empty matrix."""
+    """Begin with an empty matrix; a browser that was named and is not there ends the run."""
     config.stash[REPORTS] = []
+    if config.getoption("browser"):
+        try:
+            _engines(config)
+        except BrowserMissing as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -97,9 +102,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             engines = _engines(metafunc.config)
         except BrowserMissing as error:
             raise pytest.UsageError(str(error)) from None
-        if "only_chromium" in metafunc.fixturenames:
-            engines = tuple(engine for engine in engines if engine.name == "chromium")
         metafunc.parametrize("engine", engines, ids=lambda engine: engine.name, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of other browsers what Chromium alone can do: see `only_chromium`."""
+    left_out = [item for item in items if _needs_chromium(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _needs_chromium(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function) or "only_chromium" not in item.fixturenames:
+        return False
+    engine = item.callspec.params["engine"]
+    return isinstance(engine, Engine) and engine.name != "chromium"
 
 
 def pytest_sessionstart() -> None:

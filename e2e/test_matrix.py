@@ -77,9 +77,7 @@ def orders(demo: Demo, visitor_id: str | None) -> int:
 def test_a_first_visit(lab: Lab) -> None:
     """One id stands in cookie, metadata and report; the buyer sees the receipt."""
     visit = lab.visit("first visit")
-    visit.land()
-    visit.buy()
-    visit.pay()
+    visit.sale()
     report = lab.report(visit)
     visit.page.reload()
 
@@ -174,9 +172,7 @@ def test_a_data_domain_with_www_and_the_tool_says_why(lab: Lab, console: Console
     make = Make("shop.contour.test", "www.contour.test", landing_host="www.contour.test")
     with open_small_shop(make) as shop:
         visit = lab.visit("data-domain with www", at=lab.at(shop), expected="lost")
-        visit.land()
-        visit.buy()
-        visit.pay()
+        visit.sale()
         report = lab.report(visit)
 
     assert_lost(report, COOKIE, "cookie_out_of_reach")
@@ -300,9 +296,7 @@ def test_a_malformed_cookie_and_no_script(lab: Lab, console: Console) -> None:
     visit = lab.visit("malformed cookie, script blocked", expected="none")
     visit.plant("'><script>alert(1)</script>")
     visit.block(scenarios.SCRIPT)
-    visit.land()
-    visit.buy()
-    visit.pay()
+    visit.sale()
     report = lab.report(visit)
 
     assert (report.outcome, report.visitor_id) == ("none", None)
@@ -373,9 +367,7 @@ def test_cookies_that_come_back_from_another_site(lab: Lab) -> None:
             for name, policy in planted
         ]
     )
-    visit.land()
-    visit.buy()
-    visit.pay()
+    visit.sale()
     [back] = [
         request
         for request in visit.watch.requests
@@ -394,9 +386,7 @@ def test_cookies_that_come_back_from_another_site(lab: Lab) -> None:
 def test_an_order_id_in_the_address(lab: Lab) -> None:
     """The script takes it for another provider's payment, unless its tag forbids that."""
     visit = lab.visit("order_id in the address")
-    visit.land()
-    visit.buy()
-    visit.pay()
+    visit.sale()
     visit.page.goto(f"{lab.demo.shop}/?order_id=o-1&checkout_id=c-1&session_id=cs_1")
     visit.settle()
     report = lab.report(visit)
@@ -410,9 +400,7 @@ def test_an_order_id_in_the_return_address_of_a_shop_that_forgot(lab: Lab) -> No
     make = Make(return_query="order_id=o-1", clean_return=False, disable_payments=False)
     with open_small_shop(make) as shop:
         visit = lab.visit("order_id in the return address, payments not disabled", at=lab.at(shop))
-        visit.land()
-        visit.buy()
-        visit.pay()
+        visit.sale()
         visit.settle()
         report = lab.report(visit)
 
@@ -424,9 +412,7 @@ def test_an_order_id_in_the_return_address_of_a_shop_that_forgot(lab: Lab) -> No
 def test_the_buyers_e_mail_in_the_return_address(lab: Lab) -> None:
     """It is gone before any script can read it: no request of a page tells anybody."""
     visit = lab.visit("e-mail in the return address")
-    visit.land()
-    visit.buy()
-    visit.pay()
+    visit.sale()
     visit.settle()
     told = [text for request in visit.watch.requests for text in _told(request)]
     report = lab.report(visit)
@@ -456,9 +442,7 @@ def test_a_return_page_that_keeps_the_e_mail_is_found_out(lab: Lab) -> None:
     """The visitor is kept, and the report names the leak."""
     with open_small_shop(Make(clean_return=False)) as shop:
         visit = lab.visit("e-mail in the return address, not taken off", at=lab.at(shop))
-        visit.land()
-        visit.buy()
-        visit.pay()
+        visit.sale()
         report = lab.report(visit)
 
     assert_kept(report)
@@ -469,9 +453,7 @@ def test_the_overlay_checkout(lab: Lab) -> None:
     """Dodo's page in a frame, opened by a script: the order's own request carries the cookie."""
     with open_small_shop(Make(overlay=True)) as shop:
         visit = lab.visit("overlay checkout", at=lab.at(shop))
-        visit.land()
-        visit.buy()
-        visit.pay()
+        visit.sale()
         report = lab.report(visit)
 
     assert_kept(report)

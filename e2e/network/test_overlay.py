@@ -55,9 +55,7 @@ def test_the_official_script_opens_the_stand_ins_page(lab: Lab, overlay_script: 
             re.compile(r"/overlay\.js$"),
             lambda route: route.fulfill(content_type="text/javascript", body=overlay_script),
         )
-        visit.land()
-        visit.buy()
-        visit.pay()
+        visit.sale()
         report = lab.report(visit)
 
     assert_kept(report)

@@ -42,12 +42,6 @@ def play(scenario: Scenario, stage: Stage) -> Report:
     return visit.report()
 
 
-def _sale(visit: Visit) -> None:
-    visit.land()
-    visit.buy()
-    visit.pay()
-
-
 def _returning(visit: Visit) -> None:
     """Come back in a new session, half an hour later or more: its cookie is gone by then."""
     visit.land()
@@ -105,24 +99,24 @@ def _private_window(visit: Visit) -> None:
     private = visit.visitor_id
     visit.forget()
     visit.enter()
-    _sale(visit)
+    visit.sale()
     if visit.visitor_id == private:
         raise AssertionError("a private window shared the usual one's cookies")
 
 
 def _script_blocked(visit: Visit) -> None:
     visit.block(SCRIPT)
-    _sale(visit)
+    visit.sale()
 
 
 def _hosts_blocked(visit: Visit) -> None:
     visit.block(DATAFAST_HOSTS)
-    _sale(visit)
+    visit.sale()
 
 
 def _events_blocked(visit: Visit) -> None:
     visit.block(EVENTS)
-    _sale(visit)
+    visit.sale()
 
 
 def _script_slow(visit: Visit) -> None:
@@ -165,25 +159,25 @@ def _cookie_expired(visit: Visit) -> None:
 
 def _malformed(visit: Visit) -> None:
     visit.plant("'><script>alert(1)</script>")
-    _sale(visit)
+    visit.sale()
 
 
 def _oversized(visit: Visit) -> None:
     visit.plant("f" * 3_900)
-    _sale(visit)
+    visit.sale()
 
 
 def _duplicate(visit: Visit) -> None:
     """Hold two cookies of the name, and take as the visitor the one that is sent first."""
     visit.plant(PLANTED)
     visit.plant("00000000-0000-4000-8000-000000000000", domain=f".{visit.stage.shop.host}")
-    _sale(visit)
+    visit.sale()
 
 
 def _shadowed(visit: Visit) -> None:
     """Have a broken cookie of one host, which the browser sends before the domain's."""
     visit.plant("of-somebody-elses-making", domain=visit.stage.shop.host)
-    _sale(visit)
+    visit.sale()
 
 
 def _hostile(visit: Visit) -> None:
@@ -209,7 +203,7 @@ def _other_browser(visit: Visit) -> None:
     visit.pay(page=phone)
 
 
-FIRST_VISIT = Scenario("first visit", "kept", _sale)
+FIRST_VISIT = Scenario("first visit", "kept", Visit.sale)
 RETURNING = Scenario("returning visitor", "kept", _returning)
 SECOND_TAB = Scenario("bought in a second tab", "kept", _second_tab)
 BACK_BUTTON = Scenario("back from the checkout, and again", "kept", _back_button)
@@ -229,7 +223,7 @@ DUPLICATE = Scenario("two cookies of the name", "kept", _duplicate)
 SHADOWED = Scenario("broken cookie before the script's", "lost", _shadowed)
 """Where cookies have a Domain, so not on localhost."""
 HOSTILE = Scenario("somebody else's id in the link", "kept", _hostile)
-NO_JAVASCRIPT = Scenario("JavaScript off", "none", _sale, {"java_script_enabled": False})
+NO_JAVASCRIPT = Scenario("JavaScript off", "none", Visit.sale, {"java_script_enabled": False})
 WITHOUT_COOKIES_BACK = Scenario("returned without cookies", "kept", _without_cookies_back)
 OTHER_BROWSER = Scenario("paid and returned in another browser", "kept", _other_browser)
 

@@ -108,6 +108,12 @@ class Visit:
 
     # Steps
 
+    def sale(self) -> None:
+        """Land, buy, pay and come back."""
+        self.land()
+        self.buy()
+        self.pay()
+
     def land(self, query: str = CAMPAIGN, *, url: str | None = None, settle: bool = True) -> None:
         """Come from a campaign; with `settle`, stay until the script had its chance."""
         address = url or self.stage.shop.url

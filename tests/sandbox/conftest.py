@@ -208,6 +208,7 @@ def datafast_options(clock: Clock) -> dict[str, Any]:
         "api_key": API_KEY,
         "website_id": WEBSITE_ID,
         "domain": "contour.example",
+        "additional_domains": ["maps.example"],
         "clock": clock,
     }
 

@@ -145,3 +145,14 @@ async def test_a_visitor_id_that_is_no_uuid_v4_is_400(
 
     assert response.status_code == 400
     assert response.json()["status"] == "error"
+
+
+@pytest.mark.parametrize("host", ["maps.example", "www.maps.example"])
+async def test_pages_of_additional_domains_are_let_in(
+    datafast: httpx.AsyncClient, host: str
+) -> None:
+    """A website may have several root domains; the tag names the first on all of them."""
+    event = EVENT | {"href": f"https://{host}/"}
+    sent = await datafast.post("/api/events", json=event, headers=ORIGIN)
+
+    assert sent.status_code == 200
