@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 from e2e.conftest import NewContext
 from kit.lab.evidence import Contexts, how_to_open
 from kit.lab.shop import Shop, find_buy_button
-from kit.lab.visit import Patience, Stage, Visit
+from kit.lab.stage import Patience, Stage
+from kit.lab.visit import Visit
 
 SHOP = "http://shop.localhost"
 HURRY = Patience(script_s=0.2, button_s=0.2, page_s=1, report_s=0.2)

@@ -21,9 +21,11 @@ from e2e.conftest import NO_TLS, Console, Demo, Lab
 from e2e.product import Products
 from e2e.test_script import serving_alone
 from kit.lab import scenarios
+from kit.lab.gather import BUYER, CAMPAIGN
 from kit.lab.report import Report
 from kit.lab.scenarios import PLANTED
-from kit.lab.visit import BUYER, CAMPAIGN, Stage, Visit
+from kit.lab.stage import Stage
+from kit.lab.visit import Visit
 from tests.shops.small import Make, open_small_shop
 
 BLOCKED = "ERR_BLOCKED_BY_CLIENT|ERR_FAILED"

@@ -90,7 +90,7 @@ th,td{border-bottom:1px solid #8884;padding:.4rem .6rem;text-align:left;vertical
 .kept{color:#0a7a3f}.lost{color:#c02b2b}.none{color:#8a6100}
 @media (prefers-color-scheme:dark){.kept{color:#5fd38d}.lost{color:#ff8a80}.none{color:#f0c05a}}
 details{margin:.3rem 0}img{border:1px solid #8884;height:11rem;margin:.3rem .3rem 0 0}
-ol{margin:.3rem 0;padding-left:1.4rem}small{opacity:.8}
+ol{margin:.3rem 0;padding-left:1.4rem;font-weight:400}small{opacity:.8}
 """
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kit.lab.findings import Outcome
+from kit.lab.gather import CAMPAIGN
 from kit.lab.report import Report
 from kit.lab.seen import VISITOR_COOKIE
-from kit.lab.visit import CAMPAIGN, Stage, Visit
+from kit.lab.stage import Stage
+from kit.lab.visit import Visit
 
 SCRIPT: Final = re.compile(r"/js/script(\.\w+)?\.js(\?|$)")
 EVENTS: Final = re.compile(r"/api/events(\?|$)")

@@ -5,25 +5,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, Frame, Page, Route
 
-from kit.lab.evidence import OpenContext
-from kit.lab.findings import judge, reaches, tell_hops
-from kit.lab.observers import DataFastObserver, DodoObserver, Reported
-from kit.lab.report import Report, Script
-from kit.lab.seen import VISITOR_COOKIE, VISITOR_ID, ScriptState, Seen
-from kit.lab.shop import Shop, find_buy_button
-from kit.lab.watch import Watch, is_dodo
+from kit.lab.findings import Outcome, judge, reaches, tell_hops
+from kit.lab.gather import BUYER, CAMPAIGN, gather
+from kit.lab.report import Report
+from kit.lab.seen import VISITOR_COOKIE, VISITOR_ID, ScriptState
+from kit.lab.shop import find_buy_button
+from kit.lab.stage import Stage
+from kit.lab.watch import Watch
 
 if TYPE_CHECKING:
     from playwright._impl._api_structures import SetCookieParam
 
-CAMPAIGN = "utm_source=newsletter"
-BUYER = "ada@example.com"
-_SESSION_PATH = "/session/"
 _POLL_MS = 20
 _TAG = """() => {
   const tag = document.querySelector("script[data-website-id]");
@@ -33,58 +30,28 @@ _TAG = """() => {
 Found = TypeVar("Found")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a journey waits for what may never come, in seconds."""
-
-    script_s: float = 4.0
-    button_s: float = 3.0
-    page_s: float = 10.0
-    report_s: float = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """All a journey needs: the shop, a browser that opens contexts, and whoever can be asked."""
-
-    shop: Shop
-    open_context: OpenContext
-    dodo: DodoObserver | None = None
-    datafast: DataFastObserver | None = None
-    browser: str = "chromium"
-    script: Script = "sandbox"
-    patience: Patience = Patience()
-    pictures: Path | None = None
-    """A folder for screenshots; None takes none."""
-    pictured: frozenset[str] = frozenset({"landing", "checkout", "return"})
-    """The steps of which screenshots are taken."""
-
-    def is_checkout(self, url: str) -> bool:
-        """Tell whether an address is a checkout page of Dodo or of its stand-in."""
-        return is_dodo(url) or (self.dodo is not None and self.dodo.owns(url))
-
-
 @dataclass(slots=True)
 class Visit:
     """A visitor on the way. Steps may be left out, repeated, or done by hand with `page`."""
 
     stage: Stage
     scenario: str
-    expected: Literal["kept", "lost", "none"] = "kept"
+    expected: Outcome = "kept"
     context: BrowserContext = field(init=False)
     page: Page = field(init=False)
     watch: Watch = field(init=False)
     visitor_id: str | None = None
     """Who the visitor is, once known."""
-    _scripts_run: bool = True
-    _tag: dict[str, str | None] = field(default_factory=dict)
-    _button: bool = True
-    _cookie_domain: str | None = None
-    _script: ScriptState | None = None
-    _landing: str | None = None
+    cookie_domain: str | None = None
+    scripts_run: bool = True
+    script: ScriptState | None = None
+    tag: dict[str, str | None] = field(default_factory=dict)
+    """The script tag's `src` and data-`domain`."""
+    landing: str | None = None
+    button: bool = True
+    returned_to: str | None = None
+    pictures: list[Path] = field(default_factory=list)
     _held: list[Route] | None = None
-    _returned_to: str | None = None
-    _pictures: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin with nothing watched; `enter` opens the browser."""
@@ -92,7 +59,7 @@ class Visit:
 
     def enter(self, **options: object) -> "Visit":
         """Open a fresh context and a page in it, with Playwright's options; watch both."""
-        self._scripts_run = bool(options.get("java_script_enabled", True))
+        self.scripts_run = bool(options.get("java_script_enabled", True))
         self.context = self.stage.open_context(**options)
         self.watch.attach(self.context)
         shop = self.stage.shop
@@ -118,7 +85,7 @@ class Visit:
         """Come from a campaign; with `settle`, stay until the script had its chance."""
         address = url or self.stage.shop.url
         address += ("&" if urlsplit(address).query else "?") + query if query else ""
-        self._landing = self._landing or address
+        self.landing = self.landing or address
         self._go(address)
         if settle:
             self.settle()
@@ -140,9 +107,9 @@ class Visit:
         domains = [domain for value, domain in found if value == self.visitor_id]
         if domains:
             near = [domain for domain in domains if reaches(domain, self.stage.shop.host)]
-            self._cookie_domain = (near or domains)[0]
-        if self._script is None or (self._script == "late" and not self.watch.pressed):
-            self._script = self._script_state()
+            self.cookie_domain = (near or domains)[0]
+        if self.script is None or (self.script == "late" and not self.watch.pressed):
+            self.script = self.script_state()
 
     def cookies(self) -> list[tuple[str, str]]:
         """Return the visitor ids in this browser, each with its cookie's Domain."""
@@ -174,7 +141,7 @@ class Visit:
         button = self.until(
             lambda: find_buy_button(self.page, selector), self.stage.patience.button_s
         )
-        self._button = button is not None
+        self.button = button is not None
         if button is None:
             return False
         self.look()
@@ -202,7 +169,7 @@ class Visit:
         till.locator("button[value=succeeded]").click()
         if self.until(lambda: self.watch.left_checkout(so_far), self.stage.patience.page_s):
             target.wait_for_load_state()
-            self._returned_to = target.url.partition("?")[0]
+            self.returned_to = target.url.partition("?")[0]
 
     def _till(self, page: Page) -> Frame | None:
         return next((frame for frame in page.frames if self.stage.is_checkout(frame.url)), None)
@@ -211,15 +178,6 @@ class Visit:
         if self.watch.checkout() is None:
             return None
         return next(filter(None, map(self._till, self.context.pages)), None)
-
-    @property
-    def session_id(self) -> str | None:
-        """The checkout session that the order opened."""
-        checkout = self.watch.checkout()
-        if checkout is None:
-            return None
-        path = urlsplit(checkout.url).path
-        return path.partition(_SESSION_PATH)[2].partition("/")[0] or path.rpartition("/")[2]
 
     # Circumstances
 
@@ -257,7 +215,7 @@ class Visit:
     def forget(self) -> None:
         """Begin again with another visitor; what was seen so far counts no more."""
         self.watch = Watch(self.stage.is_checkout)
-        self.visitor_id = self._cookie_domain = self._script = self._landing = None
+        self.visitor_id = self.cookie_domain = self.script = self.landing = None
 
     def picture(self, name: str) -> None:
         """Take a picture of the page, if pictures of this step are wanted."""
@@ -269,16 +227,14 @@ class Visit:
             folder / f"{_slug(self.scenario)}-{self.stage.script}-{self.stage.browser}-{name}.jpg"
         )
         self.page.screenshot(path=path, type="jpeg", quality=60)
-        self._pictures.append(path)
-
-    # The report
+        self.pictures.append(path)
 
     def report(self) -> Report:
         """Ask what arrived, waiting for the payment's report, and tell the whole journey."""
         self.look()
-        if self._returned_to is not None:
+        seen = gather(self)
+        if self.returned_to is not None:
             self.picture("return")
-        seen = self.seen()
         hops = tell_hops(seen)
         outcome, lost_at = judge(seen, hops)
         return Report(
@@ -288,69 +244,23 @@ class Visit:
             outcome=outcome,
             lost_at=lost_at,
             expected=self.expected,
-            visitor_id=self.visitor_id,
+            visitor_id=seen.visitor_id,
             hops=hops,
-            pictures=tuple(self._pictures),
+            pictures=tuple(self.pictures),
         )
-
-    def seen(self) -> Seen:
-        """Gather everything that was seen."""
-        dodo, datafast = self.stage.dodo, self.stage.datafast
-        session_id, order = self.session_id, self.watch.order()
-        checkout = self.watch.checkout()
-        observed = dodo is not None and (checkout is None or dodo.owns(checkout.url))
-        payment_id = metadata = None
-        report: Reported | None = None
-        if dodo is not None and observed and session_id is not None:
-            metadata, payment_id = dodo.metadata(session_id), dodo.payment(session_id)
-        if datafast is not None and payment_id is not None:
-            report = self._await_report(datafast, payment_id)
-            if self.visitor_id is None and report is not None:
-                self.visitor_id = report.visitor_id
-        return Seen(
-            host=urlsplit(order.url).hostname or "" if order else self.stage.shop.host,
-            script=self._script or self._script_state(),
-            script_url=self._tag.get("src"),
-            data_domain=self._tag.get("domain"),
-            visitor_id=self.visitor_id,
-            cookie_domain=self._cookie_domain,
-            events=tuple(self.watch.page_events()),
-            button=self._button,
-            order=order,
-            session_id=session_id,
-            dodo_observed=observed,
-            metadata=metadata,
-            paid=payment_id is not None,
-            returned_to=self._returned_to,
-            leaked=self.watch.kept_with(BUYER),
-            datafast_observed=datafast is not None,
-            landing_known=self._landing_known(),
-            report=report,
-        )
-
-    def _await_report(self, datafast: DataFastObserver, payment_id: str) -> Reported | None:
-        """Wait for the report; and a little for its visitor, who may come in late."""
-        return self.until(lambda: datafast.report(payment_id), self.stage.patience.report_s)
-
-    def _landing_known(self) -> bool:
-        datafast = self.stage.datafast
-        if datafast is None or self.visitor_id is None or self._landing is None:
-            return True
-        pages = datafast.pageviews(self.visitor_id)
-        return not pages or CAMPAIGN not in self._landing or CAMPAIGN in pages[0]
 
     # What the script does
 
     def _read_tag(self) -> None:
         """Note the script tag of the page, once one was found."""
-        if self._tag or not self._scripts_run:
+        if self.tag or not self.scripts_run:
             return
-        self._tag = self.page.evaluate(_TAG) or {}
+        self.tag = self.page.evaluate(_TAG) or {}
 
-    def _script_state(self) -> ScriptState:
-        if not self._scripts_run:
+    def script_state(self) -> ScriptState:
+        if not self.scripts_run:
             return "off"
-        request = self.watch.script(self._tag.get("src"))
+        request = self.watch.script(self.tag.get("src"))
         if request is None:
             told = any(event.visitor_id for event in self.watch.page_events())
             return "loaded" if told else "missing"
@@ -360,7 +270,7 @@ class Visit:
         return "loaded" if status is not None and status < 400 else "blocked"
 
     def _settled(self) -> bool:
-        state = self._script_state()
+        state = self.script_state()
         if state in ("off", "blocked"):
             return True
         events = self.watch.events()

@@ -230,6 +230,15 @@ def test_what_is_wrong_beside_the_way_is_told_and_loses_nobody(name: str) -> Non
     assert hop.fix
 
 
+@pytest.mark.parametrize("host", ["localhost", "shop.localhost", "127.0.0.1", "shop.local"])
+def test_on_a_developers_machine_the_tag_may_name_the_domain_to_come(host: str) -> None:
+    """DataFast lets pages of localhost in whatever their domain."""
+    hops = tell_hops(replace(KEPT, host=host, cookie_domain=host))
+
+    assert "Domain of the script" not in [hop.name for hop in hops]
+    assert {hop.tone for hop in hops} == {"ok"}
+
+
 def test_a_link_to_dodo_carries_the_visitor_in_its_address() -> None:
     """A static payment link has no server of the shop's in between, so the page is right to."""
     link = "https://checkout.dodopayments.com/buy/pdt_1?metadata_datafast_visitor_id="
