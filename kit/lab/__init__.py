@@ -10,7 +10,7 @@ The browser laboratory: play a journey through a shop, and say at which hop the 
         )))
 
 `stage` says what a journey is given, `scenarios` what happens on it, `visit` takes the steps and
-`watch` notes what the browser does meanwhile; `observers` know what arrived elsewhere. `gather` puts
-it together as `seen`, plain data, from which `findings` tells hops and an outcome for the `report`.
-Playwright's sync API throughout; `aside` keeps it away from a caller's event loops.
+`watch` notes what the browser does meanwhile; `observers` know what arrived elsewhere. `gather`
+puts it together as `seen`, plain data, from which `findings` tells hops and an outcome for the
+`report`. Playwright's sync API throughout; `aside` keeps it away from a caller's event loops.
 """
