@@ -3,148 +3,164 @@ How many webhooks a second are taken in, beside what the same machine does witho
 
     python -m tests.bench.intake [--rounds 5] [--seconds 2] [--connections 32] [--json PATH]
 
-The rungs run in turns, so that a slow minute of the machine hits all of them. A ratio is printed
-only where the load generator could have gone 1.3 times faster than the faster side.
+The rungs run in turns, so that a slow minute of the machine hits all of them; while one is
+measured the others are stopped. Every figure is the median of the rounds. A ratio is printed only
+where the load generator could have gone 1.3 times faster than the faster side.
 """
 
 import argparse
-import asyncio
-import base64
-import hashlib
-import hmac
-import json
+import contextlib
+import os
+import signal
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import uvloop
-
-from kit.helpers.dodo_datafast import signing_key
+from tests.bench import express
 from tests.bench.load import Run, drive, percentile_ms
-from tests.bench.rungs import PATH, SECRET
+from tests.bench.messages import BODY_BYTES, Requests, sign_requests, webhook_id
+from tests.bench.report import Row, ratio_lines, table, write_json
+from tests.bench.rungs import DATABASE
 
-NAMES = ("ceiling", "starlette", "verified", "stored")
 LABELS = {
     "ceiling": "load generator's own ceiling",
+    "asgi": "bare ASGI, body read",
     "starlette": "Starlette, body read",
     "verified": "Starlette + signature verified",
-    "stored": "kit: verified, event fsynced (SQLite)",
+    "sqlite": "kit: verified, event fsynced (SQLite)",
+    "sqlite_serve": "kit serve: the same, read meanwhile",
+    "express": "Express + @dodopayments/express, nothing stored",
 }
+STORING = ("sqlite", "sqlite_serve")
+RATIOS = (
+    ("sqlite", "starlette"),
+    ("sqlite", "verified"),
+    ("sqlite", "express"),
+    ("sqlite_serve", "express"),
+)
 HEADROOM = 1.3
-MOST_PER_SECOND = 30_000
-BODY_BYTES = 3072
+MOST_STORED_PER_SECOND = 12_000
 WARM_UP_S = 0.5
 
 
 @dataclass(slots=True)
 class Rung:
-    """What was measured on one rung."""
+    """A running server, and what was measured on it."""
 
-    rates: list[float] = field(default_factory=list)
-    latencies_s: list[float] = field(default_factory=list)
-    acknowledged: int = 0
-    refused: int = 0
+    name: str
+    process: "subprocess.Popen[bytes]"
+    port: int
+    folder: Path
+    runs: list[Run] = field(default_factory=list)
 
-    @property
-    def per_second(self) -> float:
-        """The median round."""
-        return statistics.median(self.rates)
-
-
-def payload() -> bytes:
-    """Return a payment of 3 kB, the size of a real one."""
-    data = {"payment_id": "pay_bench", "total_amount": 2900, "currency": "USD", "padding": ""}
-    event = {"type": "payment.succeeded", "timestamp": "2026-10-01T12:00:00Z", "data": data}
-    data["padding"] = "x" * (BODY_BYTES - len(json.dumps(event)))
-    return json.dumps(event).encode()
-
-
-def prepare(run: str, number: int, body: bytes) -> list[bytes]:
-    """Sign requests ahead, each with an id of its own."""
-    key, now = signing_key(SECRET), int(time.time())
-    heads = []
-    for index in range(number):
-        text = f"msg_{run}_{index}.{now}.".encode() + body
-        signature = base64.b64encode(hmac.digest(key, text, hashlib.sha256)).decode()
-        heads.append(
-            (
-                f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(body)}\r\nwebhook-id: msg_{run}_{index}\r\n"
-                f"webhook-timestamp: {now}\r\nwebhook-signature: v1,{signature}\r\n\r\n"
-            ).encode()
+    def row(self) -> Row:
+        """Return the medians of the rounds."""
+        return Row(
+            self.name,
+            rps=statistics.median(run.per_second for run in self.runs),
+            p50_ms=statistics.median(percentile_ms(run.latencies_s, 0.5) for run in self.runs),
+            p99_ms=statistics.median(percentile_ms(run.latencies_s, 0.99) for run in self.runs),
         )
-    return heads
+
+    def missing(self) -> list[str]:
+        """Return the acknowledged messages that are not in its file."""
+        with contextlib.closing(sqlite3.connect(self.folder / DATABASE)) as database:
+            kept = {row[0] for row in database.execute("SELECT webhook_id FROM events")}
+        acknowledged = [webhook_id(number) for run in self.runs for number in run.acknowledged]
+        return [message_id for message_id in acknowledged if message_id not in kept]
 
 
-@contextmanager
-def server(name: str, folder: Path) -> Iterator[int]:
-    """Run a rung in a process of its own and yield its port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.rungs", name, str(folder)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
+@contextlib.contextmanager
+def running(name: str) -> Iterator[Rung]:
+    """Run a rung in a process of its own, stopped until it is `awake`."""
+    ours = [sys.executable, "-m", "tests.bench.rungs", name]
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            express.command() if name == "express" else [*ours, folder],
+            env=express.environment() if name == "express" else None,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        try:
+            port, _, versions = process.stdout.readline().decode().strip().partition(" ")
+            if versions:
+                print(versions)
+            os.kill(process.pid, signal.SIGSTOP)
+            yield Rung(name, process, int(port), Path(folder))
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+
+@contextlib.contextmanager
+def awake(rung: Rung) -> Iterator[None]:
+    """Let a rung run."""
+    os.kill(rung.process.pid, signal.SIGCONT)
     try:
-        yield int(process.stdout.readline())
+        yield
     finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+        os.kill(rung.process.pid, signal.SIGSTOP)
 
 
-def measure(rounds: int, seconds: float, connections: int) -> dict[str, Rung]:
-    """Run all rungs in turns. Raises RuntimeError if an acknowledged event is not in the file."""
-    body = payload()
-    rungs: dict[str, Rung] = defaultdict(Rung)
-    missing: list[str] = []
-    for round_number in range(rounds):
-        for name in NAMES:
-            with tempfile.TemporaryDirectory() as folder:
-                run_id = f"{name}_{round_number}"
-                with server(name, Path(folder)) as port:
-                    _drive(port, f"{run_id}_w", body, connections, WARM_UP_S)
-                    run = _drive(port, run_id, body, connections, seconds)
-                rung = rungs[name]
-                rung.rates.append(run.per_second)
-                rung.latencies_s += run.latencies_s
-                rung.acknowledged += len(run.acknowledged)
-                rung.refused += run.refused
-                if name == "stored":
-                    missing += _missing(Path(folder) / "intake.db", run_id, run)
+def measure(
+    names: Sequence[str], rounds: int, seconds: float, connections: int, warm_up_s: float
+) -> list[Rung]:
+    """
+    Run the rungs in turns.
+
+    Raises RuntimeError if a request was refused, or an acknowledged event is not in the file.
+    """
+    each = int(MOST_STORED_PER_SECOND * seconds)
+    first = int(MOST_STORED_PER_SECOND * warm_up_s)
+    signed = sign_requests(first + each * rounds)
+    with contextlib.ExitStack() as stack:
+        rungs = [stack.enter_context(running(name)) for name in names]
+        for round_ in range(rounds):
+            for rung in rungs:
+                with awake(rung):
+                    if round_ == 0:
+                        _drive(rung, signed.part(0, first), connections, warm_up_s)
+                    requests = signed.part(first + round_ * each, each)
+                    rung.runs.append(_drive(rung, requests, connections, seconds))
+        missing = [found for rung in rungs if rung.name in STORING for found in rung.missing()]
     if missing:
         raise RuntimeError(f"{len(missing)} acknowledged events are not in the file: {missing[:5]}")
     return rungs
 
 
-def _drive(port: int, run: str, body: bytes, connections: int, seconds: float) -> Run:
-    heads = prepare(run, int(MOST_PER_SECOND * seconds), body)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(drive(port, heads, body, connections=connections, seconds=seconds))
+def _drive(rung: Rung, requests: Requests, connections: int, seconds: float) -> Run:
+    run = drive(
+        rung.port,
+        requests,
+        connections=connections,
+        seconds=seconds,
+        repeat=rung.name not in STORING,
+    )
+    if run.refused:
+        raise RuntimeError(f"{rung.name} refused {run.refused} of {len(run.latencies_s)} requests")
+    return run
 
 
-def _missing(path: Path, run: str, result: Run) -> list[str]:
-    with sqlite3.connect(path) as database:
-        kept = {row[0] for row in database.execute("SELECT webhook_id FROM events")}
-    database.close()
-    return [f"msg_{run}_{n}" for n in result.acknowledged if f"msg_{run}_{n}" not in kept]
-
-
-def ratios(rungs: dict[str, Rung]) -> dict[str, float]:
-    """Compare our rung with the others, where the load generator was not the limit."""
-    ceiling = rungs["ceiling"].per_second
-    ours = rungs["stored"].per_second
-    return {
-        f"sqlite_vs_{name}": round(ours / rungs[name].per_second, 3)
-        for name in ("starlette", "verified")
-        if max(ours, rungs[name].per_second) * HEADROOM <= ceiling
-    }
+def ratios(rows: Sequence[Row]) -> dict[str, float | None]:
+    """Compare ours with the others; None where the load generator was too near its limit."""
+    by_name = {row.name: row for row in rows}
+    ceiling = by_name["ceiling"].rps
+    found: dict[str, float | None] = {}
+    for ours, theirs in RATIOS:
+        if ours in by_name and theirs in by_name:
+            left, right = by_name[ours], by_name[theirs]
+            judged = max(left.rps, right.rps) * HEADROOM <= ceiling
+            found[f"{ours}_vs_{theirs}"] = left.rps / right.rps if judged else None
+            if left.p99_ms is not None and right.p99_ms is not None:
+                found[f"{ours}_vs_{theirs}_p99"] = left.p99_ms / right.p99_ms if judged else None
+    return found
 
 
 def main() -> None:
@@ -153,33 +169,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--rung", action="append", choices=LABELS, help="only these")
     parser.add_argument("--json", type=Path, dest="json_path")
     options = parser.parse_args()
-    rungs = measure(options.rounds, options.seconds, options.connections)
-    rows = [
-        {
-            "name": name,
-            "rps": round(rungs[name].per_second),
-            "p50_ms": round(percentile_ms(rungs[name].latencies_s, 0.5), 2),
-            "p99_ms": round(percentile_ms(rungs[name].latencies_s, 0.99), 2),
-        }
-        for name in NAMES
-    ]
+    absence = express.absence()
+    names = [name for name in LABELS if name == "ceiling" or name in (options.rung or LABELS)]
+    if absence is not None and "express" in names:
+        print(f"Express is left out: {absence}")
+        names.remove("express")
+    rungs = measure(names, options.rounds, options.seconds, options.connections, WARM_UP_S)
+    rows = [rung.row() for rung in rungs]
     print(f"{options.connections} connections, {BODY_BYTES} B, median of {options.rounds} rounds\n")
-    print(f"{'':40}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}")
-    for row in rows:
-        label = LABELS[str(row["name"])]
-        print(f"{label:40}{row['rps']:>9,}{row['p50_ms']:>9}{row['p99_ms']:>9}")
-    found = ratios(rungs)
-    print()
-    for name in ("starlette", "verified"):
-        key = f"sqlite_vs_{name}"
-        said = f"{found[key]:.2f}" if key in found else "not judged: too near the ceiling"
-        print(f"{key:24}{said}")
-    stored = rungs["stored"]
-    print(f"\nacknowledged {stored.acknowledged:,}, refused {stored.refused}, missing 0")
+    print(table(rows, LABELS))
+    found = ratios(rows)
+    print("\n" + ratio_lines(found))
+    stored = sum(
+        len(run.acknowledged) for rung in rungs if rung.name in STORING for run in rung.runs
+    )
+    print(f"\nacknowledged and looked up in the file: {stored:,}, missing 0")
     if options.json_path is not None:
-        options.json_path.write_text(json.dumps({"rows": rows, "ratios": found}, indent=2) + "\n")
+        write_json(options.json_path, rows, found)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,21 @@
-"""A load generator on loopback: closed loop, prepared requests, one latency for each answer."""
+"""
+A load generator on loopback: closed loop, prepared requests, one latency for each answer.
+
+It shares the machine with what it measures, so it does as little as it can for each request, and
+its own ceiling is measured like everything else.
+"""
 
 import asyncio
+import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
+
+import uvloop
+
+from tests.bench.messages import Requests
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
@@ -65,9 +75,12 @@ class _Connection(asyncio.Protocol):
 class _Load:
     """Hands out requests until the time is up, and collects the answers."""
 
-    def __init__(self, heads: Sequence[bytes], body: bytes, seconds: float, open_: int) -> None:
-        self._requests: Iterator[tuple[int, bytes]] = enumerate(heads)
-        self._body = body
+    def __init__(self, requests: Requests, seconds: float, open_: int, repeat: bool) -> None:
+        numbered = enumerate(requests.starts, requests.first)
+        self._requests: Iterator[tuple[int, bytes]] = (
+            itertools.cycle(numbered) if repeat else numbered
+        )
+        self._rest = requests.end
         self._end = time.perf_counter() + seconds
         self._open = open_
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -77,7 +90,7 @@ class _Load:
 
     def next(self) -> tuple[int, bytes] | None:
         following = next(self._requests, None) if time.perf_counter() < self._end else None
-        return None if following is None else (following[0], following[1] + self._body)
+        return None if following is None else (following[0], following[1] + self._rest)
 
     def answered(self, number: int, latency_s: float, head: bytes) -> None:
         self.latencies_s.append(latency_s)
@@ -96,11 +109,18 @@ class _Load:
             self.done.set_result(None)
 
 
-async def drive(
-    port: int, heads: Sequence[bytes], body: bytes, *, connections: int, seconds: float
+def drive(
+    port: int, requests: Requests, *, connections: int, seconds: float, repeat: bool = False
 ) -> Run:
-    """Send prepared requests (head, then the common body) for so long, or until none is left."""
-    load = _Load(heads, body, seconds, connections)
+    """Send for so long, or until no request is left; `repeat` begins again instead."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_drive(port, requests, connections, seconds, repeat))
+
+
+async def _drive(
+    port: int, requests: Requests, connections: int, seconds: float, repeat: bool
+) -> Run:
+    load = _Load(requests, seconds, connections, repeat)
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     for _ in range(connections):

@@ -16,15 +16,40 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kit.cli.shop import open_shop
 from kit.helpers.dodo_datafast import signing_key, verify_signature
 from kit.ledger import Ledger
 from kit.server import Listener, bind, serve
+from kit.settings import read_settings
 from kit.web.receiver import Receiver
+from tests.bench.messages import PATH, SECRET
 
-SECRET = "whsec_" + "YmVuY2htYXJrLXNlY3JldC1ub3QtZm9yLXVzZS0wMDAx"
-PATH = "/webhooks/dodo"
+DATABASE = "intake.db"
+
+
+def bare(_folder: Path) -> ASGIApp:
+    """Read the body and answer, without a framework."""
+    head = {
+        "type": "http.response.start",
+        "status": 200,
+        "headers": [(b"content-type", b"application/json"), (b"content-length", b"21")],
+    }
+    body = {"type": "http.response.body", "body": b'{"status":"accepted"}'}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for said in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{said}.complete"})
+            return
+        while (await receive()).get("more_body"):
+            pass
+        await send(head)
+        await send(body)
+
+    return app
 
 
 def starlette(_folder: Path) -> ASGIApp:
@@ -51,15 +76,32 @@ def verified(_folder: Path) -> ASGIApp:
 
 def stored(folder: Path) -> ASGIApp:
     """Ours: the event is on disk before the answer."""
-    ledger = Ledger.open(f"sqlite:///{folder / 'intake.db'}", clock=time.time)
+    ledger = Ledger.open(f"sqlite:///{folder / DATABASE}", clock=time.time)
     receiver = Receiver(ledger, keys=[signing_key(SECRET)], clock=time.time)
     return Starlette(routes=[Route(PATH, receiver)])
 
 
+def whole(folder: Path) -> ASGIApp:
+    """The app of `kit serve`: its forwarder reads the messages while they come in."""
+    settings = read_settings(
+        {
+            "DODO_PAYMENTS_API_KEY": "dodo_test_bench",
+            "DODO_PAYMENTS_WEBHOOK_KEY": SECRET,
+            "DATAFAST_API_KEY": "df_bench",
+            "DATAFAST_BASE_URL": "http://127.0.0.1:9",  # nobody answers there
+            "KIT_SECRET_KEY": "a-key-of-the-benchmark-of-32-chars",
+            "KIT_DATABASE_URL": f"sqlite:///{folder / DATABASE}",
+        }
+    )
+    return open_shop(settings, clock=time.time)
+
+
 RUNGS: dict[str, Callable[[Path], ASGIApp]] = {
+    "asgi": bare,
     "starlette": starlette,
     "verified": verified,
-    "stored": stored,
+    "sqlite": stored,
+    "sqlite_serve": whole,
 }
 
 
