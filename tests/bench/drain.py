@@ -1,7 +1,8 @@
 """
 How fast a backlog drains once DataFast answers again.
 
-    python -m tests.bench.drain [--deliveries 10000] [--json PATH]
+    python -m tests.bench.drain [--database sqlite|postgres] [--deliveries 10000]
+                                [--json PATH]
 
 Messages are put into a ledger, each of another sale whose checkout and pageview the ledger knows.
 Then the real forwarder reads them and reports the sales to a DataFast on loopback, under no limit
@@ -10,10 +11,12 @@ of calls. At the end what DataFast received is held against what was put in, one
 
 import argparse
 import asyncio
+import contextlib
 import json
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +27,7 @@ from sqlalchemy import Connection, func, select
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.forwarder import Forwarder, Pace
+from kit.forwarder import Forwarder
 from kit.helpers.dodo_datafast import Signed, Visitor
 from kit.ledger import Ledger
 from kit.ledger.checkouts import begin_checkout, finish_opening
@@ -34,15 +37,17 @@ from kit.ledger.schema import deliveries
 from kit.ledger.visits import record_visit
 from kit.lookups import Lookups
 from kit.sandbox.fixtures import load
+from kit.sender import Pace
 from kit.transport import open_client
 from tests.bench import datafast
 from tests.bench.messages import payment_id, webhook_id
 from tests.bench.report import Row, table, write_json
+from tests.databases import fresh_schema, running_postgres
 
 LABELS = {
-    "mapped": "messages read into deliveries (SQLite)",
-    "sent": "deliveries reported and answered (SQLite)",
-    "drained": "both, one after the other (SQLite)",
+    "mapped": "messages read into deliveries",
+    "sent": "deliveries reported and answered",
+    "drained": "both, one after the other",
 }
 GROUP = 500
 
@@ -58,26 +63,37 @@ class Times:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure how fast a backlog drains.")
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--deliveries", type=int, default=10_000)
     parser.add_argument("--json", type=Path, dest="json_path")
     options = parser.parse_args()
     number = options.deliveries
     with (
-        tempfile.TemporaryDirectory() as folder,
+        database(options.database) as url,
         datafast.running() as address,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        url = f"sqlite:///{Path(folder) / 'drain.db'}"
         times = runner.run(drain(url, address, number))
     rows = [
         Row("mapped", number / times.mapped_s),
         Row("sent", number / times.sent_s),
         Row("drained", number / (times.mapped_s + times.sent_s)),
     ]
-    print(f"{number:,} sales, each of them reported and counted once\n")
+    print(f"{number:,} sales on {options.database}, each of them reported and counted once\n")
     print(table(rows, LABELS))
     if options.json_path is not None:
         write_json(options.json_path, rows, {})
+
+
+@contextlib.contextmanager
+def database(kind: str) -> Iterator[str]:
+    """Name an empty database."""
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "sqlite":
+            yield f"sqlite:///{folder}/drain.db"
+        else:
+            with running_postgres(Path(folder)) as server, fresh_schema(server) as url:
+                yield url
 
 
 async def drain(url: str, address: str, number: int) -> Times:
@@ -93,7 +109,6 @@ async def drain(url: str, address: str, number: int) -> Times:
         ledger,
         Lookups(ledger, nobody),  # every checkout is known, so Dodo is not asked
         client,
-        time.time,
         Policy(),
         Pace(per_minute=60e6),
     )

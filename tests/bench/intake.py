@@ -12,20 +12,23 @@ import argparse
 import contextlib
 import os
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
+from sqlalchemy import create_engine, select
+
+from kit.ledger.schema import events
 from tests.bench import express
 from tests.bench.load import Run, drive, percentile_ms
 from tests.bench.messages import BODY_BYTES, Requests, sign_requests, webhook_id
 from tests.bench.report import Row, ratio_lines, table, write_json
-from tests.bench.rungs import DATABASE
+from tests.databases import fresh_schema, running_postgres
 
 LABELS = {
     "ceiling": "load generator's own ceiling",
@@ -33,16 +36,13 @@ LABELS = {
     "starlette": "Starlette, body read",
     "verified": "Starlette + signature verified",
     "sqlite": "kit: verified, event fsynced (SQLite)",
-    "sqlite_serve": "kit serve: the same, read meanwhile",
+    "sqlite_serve": "kit serve (SQLite), which reads them meanwhile",
+    "postgres": "kit: verified, event fsynced (PostgreSQL)",
+    "postgres_serve": "kit serve (PostgreSQL), which reads them meanwhile",
     "express": "Express + @dodopayments/express, nothing stored",
 }
-STORING = ("sqlite", "sqlite_serve")
-RATIOS = (
-    ("sqlite", "starlette"),
-    ("sqlite", "verified"),
-    ("sqlite", "express"),
-    ("sqlite_serve", "express"),
-)
+STORING = ("sqlite", "sqlite_serve", "postgres", "postgres_serve")
+PEERS = ("starlette", "verified", "express")
 HEADROOM = 1.3
 MOST_STORED_PER_SECOND = 12_000
 WARM_UP_S = 0.5
@@ -55,7 +55,7 @@ class Rung:
     name: str
     process: "subprocess.Popen[bytes]"
     port: int
-    folder: Path
+    url: str
     runs: list[Run] = field(default_factory=list)
 
     def row(self) -> Row:
@@ -68,35 +68,47 @@ class Rung:
         )
 
     def missing(self) -> list[str]:
-        """Return the acknowledged messages that are not in its file."""
-        with contextlib.closing(sqlite3.connect(self.folder / DATABASE)) as database:
-            kept = {row[0] for row in database.execute("SELECT webhook_id FROM events")}
+        """Return the acknowledged messages that are not in its database."""
+        engine = create_engine(self.url)
+        with engine.connect() as connection:
+            kept = set(connection.scalars(select(events.c.webhook_id)))
+        engine.dispose()
         acknowledged = [webhook_id(number) for run in self.runs for number in run.acknowledged]
         return [message_id for message_id in acknowledged if message_id not in kept]
 
 
 @contextlib.contextmanager
-def running(name: str) -> Iterator[Rung]:
+def database(name: str, postgres: str | None) -> Iterator[str]:
+    """Name an empty database for a rung."""
+    if name.startswith("postgres") and postgres is not None:
+        with fresh_schema(postgres) as url:
+            yield url
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/intake.db"
+
+
+@contextlib.contextmanager
+def running(name: str, url: str) -> Iterator[Rung]:
     """Run a rung in a process of its own, stopped until it is `awake`."""
-    ours = [sys.executable, "-m", "tests.bench.rungs", name]
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            express.command() if name == "express" else [*ours, folder],
-            env=express.environment() if name == "express" else None,
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        try:
-            port, _, versions = process.stdout.readline().decode().strip().partition(" ")
-            if versions:
-                print(versions)
-            os.kill(process.pid, signal.SIGSTOP)
-            yield Rung(name, process, int(port), Path(folder))
-        finally:
-            os.kill(process.pid, signal.SIGCONT)
-            process.terminate()
-            process.wait()
-            process.stdout.close()
+    ours = [sys.executable, "-m", "tests.bench.rungs", name, url]
+    process = subprocess.Popen(
+        express.command() if name == "express" else ours,
+        env=express.environment() if name == "express" else None,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        port, _, versions = process.stdout.readline().decode().strip().partition(" ")
+        if versions:
+            print(versions)
+        os.kill(process.pid, signal.SIGSTOP)
+        yield Rung(name, process, int(port), url)
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+        process.terminate()
+        process.wait()
+        process.stdout.close()
 
 
 @contextlib.contextmanager
@@ -115,13 +127,20 @@ def measure(
     """
     Run the rungs in turns.
 
-    Raises RuntimeError if a request was refused, or an acknowledged event is not in the file.
+    Raises RuntimeError if a request was refused, or an acknowledged event is not stored.
     """
     each = int(MOST_STORED_PER_SECOND * seconds)
     first = int(MOST_STORED_PER_SECOND * warm_up_s)
     signed = sign_requests(first + each * rounds)
     with contextlib.ExitStack() as stack:
-        rungs = [stack.enter_context(running(name)) for name in names]
+        postgres = None
+        if any(name.startswith("postgres") for name in names):
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            postgres = stack.enter_context(running_postgres(Path(folder)))
+        rungs = []
+        for name in names:
+            url = stack.enter_context(database(name, postgres))
+            rungs.append(stack.enter_context(running(name, url)))
         for round_ in range(rounds):
             for rung in rungs:
                 with awake(rung):
@@ -131,7 +150,9 @@ def measure(
                     rung.runs.append(_drive(rung, requests, connections, seconds))
         missing = [found for rung in rungs if rung.name in STORING for found in rung.missing()]
     if missing:
-        raise RuntimeError(f"{len(missing)} acknowledged events are not in the file: {missing[:5]}")
+        raise RuntimeError(
+            f"{len(missing)} acknowledged events are not in the database: {missing[:5]}"
+        )
     return rungs
 
 
@@ -153,7 +174,7 @@ def ratios(rows: Sequence[Row]) -> dict[str, float | None]:
     by_name = {row.name: row for row in rows}
     ceiling = by_name["ceiling"].rps
     found: dict[str, float | None] = {}
-    for ours, theirs in RATIOS:
+    for ours, theirs in product(STORING, PEERS):
         if ours in by_name and theirs in by_name:
             left, right = by_name[ours], by_name[theirs]
             judged = max(left.rps, right.rps) * HEADROOM <= ceiling
@@ -186,7 +207,7 @@ def main() -> None:
     stored = sum(
         len(run.acknowledged) for rung in rungs if rung.name in STORING for run in rung.runs
     )
-    print(f"\nacknowledged and looked up in the file: {stored:,}, missing 0")
+    print(f"\nacknowledged and looked up in the database: {stored:,}, missing 0")
     if options.json_path is not None:
         write_json(options.json_path, rows, found)
 

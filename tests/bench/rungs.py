@@ -1,14 +1,14 @@
 """
 The rungs of the intake ladder, each a server of its own process.
 
-`python -m tests.bench.rungs NAME FOLDER` prints its port and serves until it is terminated.
+`python -m tests.bench.rungs NAME DATABASE_URL` prints its port and serves until it is terminated.
 """
 
 import asyncio
+import logging
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import uvloop
@@ -26,10 +26,8 @@ from kit.settings import read_settings
 from kit.web.receiver import Receiver
 from tests.bench.messages import PATH, SECRET
 
-DATABASE = "intake.db"
 
-
-def bare(_folder: Path) -> ASGIApp:
+def bare(_url: str) -> ASGIApp:
     """Read the body and answer, without a framework."""
     head = {
         "type": "http.response.start",
@@ -52,7 +50,7 @@ def bare(_folder: Path) -> ASGIApp:
     return app
 
 
-def starlette(_folder: Path) -> ASGIApp:
+def starlette(_url: str) -> ASGIApp:
     """Read the body and answer."""
 
     async def endpoint(request: Request) -> Response:
@@ -62,7 +60,7 @@ def starlette(_folder: Path) -> ASGIApp:
     return Starlette(routes=[Route(PATH, endpoint, methods=["POST"])])
 
 
-def verified(_folder: Path) -> ASGIApp:
+def verified(_url: str) -> ASGIApp:
     """The same, after proving the signature."""
     key = signing_key(SECRET)
 
@@ -74,14 +72,14 @@ def verified(_folder: Path) -> ASGIApp:
     return Starlette(routes=[Route(PATH, endpoint, methods=["POST"])])
 
 
-def stored(folder: Path) -> ASGIApp:
+def stored(url: str) -> ASGIApp:
     """Ours: the event is on disk before the answer."""
-    ledger = Ledger.open(f"sqlite:///{folder / DATABASE}", clock=time.time)
+    ledger = Ledger.open(url, clock=time.time)
     receiver = Receiver(ledger, keys=[signing_key(SECRET)], clock=time.time)
     return Starlette(routes=[Route(PATH, receiver)])
 
 
-def whole(folder: Path) -> ASGIApp:
+def whole(url: str) -> ASGIApp:
     """The app of `kit serve`: its forwarder reads the messages while they come in."""
     settings = read_settings(
         {
@@ -90,18 +88,22 @@ def whole(folder: Path) -> ASGIApp:
             "DATAFAST_API_KEY": "df_bench",
             "DATAFAST_BASE_URL": "http://127.0.0.1:9",  # nobody answers there
             "KIT_SECRET_KEY": "a-key-of-the-benchmark-of-32-chars",
-            "KIT_DATABASE_URL": f"sqlite:///{folder / DATABASE}",
+            "KIT_DATABASE_URL": url,
         }
     )
+    # Stopped while another rung is measured, it may find its turn at the database taken from it.
+    logging.getLogger("kit").setLevel(logging.CRITICAL)
     return open_shop(settings, clock=time.time)
 
 
-RUNGS: dict[str, Callable[[Path], ASGIApp]] = {
+RUNGS: dict[str, Callable[[str], ASGIApp]] = {
     "asgi": bare,
     "starlette": starlette,
     "verified": verified,
     "sqlite": stored,
     "sqlite_serve": whole,
+    "postgres": stored,
+    "postgres_serve": whole,
 }
 
 
@@ -125,13 +127,13 @@ async def _serve_bare() -> None:
 
 def main() -> None:
     """Serve one rung."""
-    name, folder = sys.argv[1], Path(sys.argv[2])
+    name, url = sys.argv[1:]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if name == "ceiling":
             runner.run(_serve_bare())
             return
         with bind("127.0.0.1", 0) as listening:
-            listener = Listener(RUNGS[name](folder), listening)
+            listener = Listener(RUNGS[name](url), listening)
             runner.run(serve([listener], ready=lambda: print(listener.port, flush=True)))
 
 
