@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -40,11 +41,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._expect_headers()
 
     def on_message_begin(self) -> None:
-        """Give the client its time to send the next headers."""
+        """Count the next headers from the start; those that come at once need no timer."""
         super().on_message_begin()
         self._header_bytes = self._unread_bytes = 0
         self._in_headers = True
-        self._expect_headers()
+        self._stop_timer()
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -87,9 +88,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._in_headers and self._unread_bytes > MAX_HEADER_BYTES:
             self._too_large = True
             self.send_400_response("")
-        elif self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
-            # Blank lines, or the rest of a body that nobody reads: uvicorn has just cancelled its
-            # own timer, and no message begins that would start ours.
+        elif self._header_timer is None and (
+            self._in_headers or self.cycle is None or self.cycle.response_complete
+        ):
+            # Headers that did not come at once. Or blank lines, or the rest of a body that nobody
+            # reads: uvicorn has just cancelled its own timer, and no message begins for ours.
             self._expect_headers()
 
     def _count(self, length: int) -> None:
@@ -175,8 +178,14 @@ def run(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> None:
 
     `ready` is called once every server accepts connections. Raises KitError when one cannot start.
     """
+
+    def settled() -> None:
+        # What was made so far lives as long as the server: the collector need not go through it.
+        gc.freeze()
+        ready()
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(listeners, ready=ready))
+        runner.run(serve(listeners, ready=settled))
 
 
 async def serve(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> None:

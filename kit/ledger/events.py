@@ -1,11 +1,12 @@
 """Statements on `events`: one row for each webhook message, keyed by its id for good."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, exists, or_, select, update
 
-from kit.ledger.rows import Row, insert_or_ignore, notify
+from kit.ledger.intake import insert_new
+from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import events, refusals
 
 MAPPING_BATCH = 32
@@ -13,31 +14,22 @@ MAPPING_BATCH = 32
 
 def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[bool]:
     """Store new messages and return, for each, whether it was new; repeats are counted."""
-    fresh = {
-        "times_received": 1,
-        "bodies_differ": False,
-        "state": "stored",
-        "reason": "event_waiting",
-        "attempts": 0,
-        "looked_up": False,
-    }
-    statement = insert_or_ignore(connection, events).returning(events.c.webhook_id)
     # In one order everywhere, so that two processes with the same ids cannot wait for each other.
-    ordered = sorted(rows, key=lambda row: str(row["webhook_id"]))
-    stored = set(connection.scalars(statement, [{**row, **fresh} for row in ordered]))
-    if stored:
-        notify(connection)
-    repeats: list[dict[str, Any]] = []
-    results: list[bool] = []
-    for row in rows:
-        new = row["webhook_id"] in stored
+    ordered = sorted(rows, key=_webhook_id)
+    stored = insert_new(connection, ordered)
+    if len(stored) == len(rows):
+        return [True] * len(rows)
+    results: dict[int, bool] = {}
+    for row in ordered:
+        results[id(row)] = row["webhook_id"] in stored
         stored.discard(row["webhook_id"])
-        results.append(new)
-        if not new:
-            repeats.append(row)
-    for row in sorted(repeats, key=lambda row: str(row["webhook_id"])):
-        _count_repeat(connection, row)
-    return results
+        if not results[id(row)]:
+            _count_repeat(connection, row)
+    return [results[id(row)] for row in rows]
+
+
+def _webhook_id(row: Mapping[str, Any]) -> str:
+    return str(row["webhook_id"])
 
 
 def _count_repeat(connection: Connection, row: dict[str, Any]) -> None:

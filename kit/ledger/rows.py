@@ -30,12 +30,6 @@ def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, 
     )
 
 
-def notify(connection: Connection) -> None:
-    """Wake the other processes once this transaction is committed; SQLite has none."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
-
-
 def holds_bytes(connection: Connection, column: Any, part: bytes) -> Any:
     """Return the condition that a binary column holds these bytes somewhere."""
     if connection.dialect.name == "postgresql":

@@ -65,6 +65,7 @@ class Writer:
         self._jobs: deque[Job] = deque()
         self._notes: deque[Job] = deque()
         self._wake = threading.Condition()
+        self._called = False
         self._stopping = False
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
@@ -87,8 +88,17 @@ class Writer:
             if not self.alive or self._stopping or len(self._jobs) >= MAX_WAITING:
                 raise LedgerUnavailable("the ledger takes no writes at the moment")
             self._jobs.append(job)
-            self._wake.notify()
+            if not self._called:
+                # Once the loop has read what else has come: woken at the first, the thread would
+                # commit that one alone, and the two would fight over the interpreter meanwhile.
+                self._called = True
+                job.loop.call_soon(self._call)
         return await job.future
+
+    def _call(self) -> None:
+        with self._wake:
+            self._called = False
+            self._wake.notify()
 
     def note(self, write: Write) -> None:
         """Write something that may be lost, after everything that may not."""

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kit.cli.shop import open_shop
 from kit.helpers.dodo_datafast import signing_key, verify_signature
 from kit.ledger import Ledger
-from kit.server import Listener, bind, serve
+from kit.server import Listener, bind, run
 from kit.settings import read_settings
 from kit.web.receiver import Receiver
 from tests.bench.messages import PATH, SECRET
@@ -128,13 +128,13 @@ async def _serve_bare() -> None:
 def main() -> None:
     """Serve one rung."""
     name, url = sys.argv[1:]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        if name == "ceiling":
+    if name == "ceiling":
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_bare())
-            return
-        with bind("127.0.0.1", 0) as listening:
-            listener = Listener(RUNGS[name](url), listening)
-            runner.run(serve([listener], ready=lambda: print(listener.port, flush=True)))
+        return
+    with bind("127.0.0.1", 0) as listening:
+        listener = Listener(RUNGS[name](url), listening)
+        run([listener], ready=lambda: print(listener.port, flush=True))
 
 
 if __name__ == "__main__":
