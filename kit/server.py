@@ -41,11 +41,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._expect_headers()
 
     def on_message_begin(self) -> None:
-        """Count the next headers from the start; those that come at once need no timer."""
+        """Give the client its time to send the next headers."""
         super().on_message_begin()
         self._header_bytes = self._unread_bytes = 0
         self._in_headers = True
-        self._stop_timer()
+        self._expect_headers()
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -88,11 +88,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._in_headers and self._unread_bytes > MAX_HEADER_BYTES:
             self._too_large = True
             self.send_400_response("")
-        elif self._header_timer is None and (
-            self._in_headers or self.cycle is None or self.cycle.response_complete
-        ):
-            # Headers that did not come at once. Or blank lines, or the rest of a body that nobody
-            # reads: uvicorn has just cancelled its own timer, and no message begins for ours.
+        elif self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
+            # Blank lines, or the rest of a body that nobody reads: uvicorn has just cancelled its
+            # own timer, and no message begins that would start ours.
             self._expect_headers()
 
     def _count(self, length: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from kit.helpers.dodo_datafast import Visitor
 from kit.ledger.deliveries import join_return
@@ -15,6 +15,13 @@ from kit.ledger.tombstones import is_forgotten
 SESSION_LIFETIME_MS = 23 * 3600 * 1000  # Dodo's sessions live 24 h
 OPENING_LIFETIME_MS = 15 * 1000  # longer than a call to Dodo may take
 _MAX_ORDERS_PER_ATTEMPT = 50
+
+_CHECKOUT = select(checkouts).where(checkouts.c.order_ref == bindparam("wanted"))
+_BY_SESSION = select(checkouts).where(checkouts.c.dodo_session_id == bindparam("wanted"))
+_UNPAID = update(checkouts).where(
+    checkouts.c.order_ref == bindparam("wanted"),
+    checkouts.c.payment_status.is_distinct_from("succeeded"),
+)
 
 
 def begin_checkout(
@@ -132,7 +139,7 @@ def record_return(
 
 def find_checkout(connection: Connection, order_ref: str) -> Row | None:
     """Return one checkout."""
-    found = connection.execute(select(checkouts).where(checkouts.c.order_ref == order_ref))
+    found = connection.execute(_CHECKOUT, {"wanted": order_ref})
     return found.mappings().one_or_none()
 
 
@@ -146,9 +153,7 @@ def checkout_of_payment(
     session agrees or is not known.
     """
     if dodo_session_id is not None:
-        found = connection.execute(
-            select(checkouts).where(checkouts.c.dodo_session_id == dodo_session_id)
-        )
+        found = connection.execute(_BY_SESSION, {"wanted": dodo_session_id})
         if (checkout := found.mappings().first()) is not None:
             return checkout
     named = find_checkout(connection, order_ref) if order_ref is not None else None
@@ -162,12 +167,7 @@ def record_payment_status(
 ) -> None:
     """Note how the checkout's payment stands; a success is never taken back by a late message."""
     connection.execute(
-        update(checkouts)
-        .where(
-            checkouts.c.order_ref == order_ref,
-            checkouts.c.payment_status.is_distinct_from("succeeded"),
-        )
-        .values(payment_id=payment_id, payment_status=status)
+        _UNPAID, {"wanted": order_ref, "payment_id": payment_id, "payment_status": status}
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, func, select, update
 
 from kit.helpers.dodo_datafast import Payment
 from kit.ledger.deliveries import FORGOTTEN, one
@@ -16,6 +16,34 @@ from kit.ledger.stamps import moment_of
 from kit.ledger.tombstones import is_forgotten
 
 MAX_ATTEMPTS = 300
+
+_DUE = (
+    select(deliveries, visits.c.last_pageview_at_ms)
+    .outerjoin(visits, visits.c.visitor_id == deliveries.c.visitor_id)
+    .where(deliveries.c.due_at_ms <= bindparam("now_ms"))
+    .order_by(deliveries.c.due_at_ms)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True, of=deliveries)
+)
+_NEW = _DUE.where(deliveries.c.replayed_at_ms.is_(None))
+_REPLAYED = _DUE.where(deliveries.c.replayed_at_ms.is_not(None))
+_NEXT_DUE = select(func.min(deliveries.c.due_at_ms))
+_UNDER_WAY = select(func.count()).where(
+    deliveries.c.state == "sending", deliveries.c.due_at_ms > bindparam("now_ms")
+)
+_VISITOR = select(deliveries.c.visitor_id, deliveries.c.visitor_source).where(
+    deliveries.c.transaction_id == bindparam("wanted")
+)
+_LEASED = update(deliveries).where(
+    deliveries.c.transaction_id == bindparam("wanted"),
+    deliveries.c.owner == bindparam("claimant"),
+    deliveries.c.state == "sending",
+)
+_FREEZE = _LEASED.values(
+    first_sent_at_ms=func.coalesce(
+        deliveries.c.first_sent_at_ms, bindparam("now_ms", type_=BigInteger)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +138,7 @@ def claim_deliveries(
 
 def _under_way(connection: Connection, now_ms: int) -> int:
     """Count the reports that have a lease, and thus a call or more before them."""
-    leased = deliveries.c.state == "sending", deliveries.c.due_at_ms > now_ms
-    return int(connection.scalar(select(func.count()).where(*leased)) or 0)
+    return int(connection.scalar(_UNDER_WAY, {"now_ms": now_ms}) or 0)
 
 
 def _affordable(rows: Sequence[Row], calls: float) -> list[Row]:
@@ -140,22 +167,8 @@ def _oldest_due(
     connection: Connection, now_ms: int, limit: int, *, replayed: bool
 ) -> Sequence[Row]:
     # A lease that has run out is due as well: its owner is gone or too late.
-    by_hand = deliveries.c.replayed_at_ms
-    return (
-        connection.execute(
-            select(deliveries, visits.c.last_pageview_at_ms)
-            .outerjoin(visits, visits.c.visitor_id == deliveries.c.visitor_id)
-            .where(
-                deliveries.c.due_at_ms <= now_ms,
-                by_hand.is_not(None) if replayed else by_hand.is_(None),
-            )
-            .order_by(deliveries.c.due_at_ms)
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=deliveries)
-        )
-        .mappings()
-        .all()
-    )
+    query = _REPLAYED if replayed else _NEW
+    return connection.execute(query, {"now_ms": now_ms, "limit": limit}).mappings().all()
 
 
 def _delivery(row: Row) -> Delivery:
@@ -202,11 +215,7 @@ def sendable(connection: Connection, delivery: Delivery) -> Delivery:
     looked up, before the visitor asked to be forgotten.
     """
     payment = delivery.payment
-    row = connection.execute(
-        select(deliveries.c.visitor_id, deliveries.c.visitor_source).where(
-            deliveries.c.transaction_id == payment.transaction_id
-        )
-    ).one()
+    row = connection.execute(_VISITOR, {"wanted": payment.transaction_id}).one()
     named = {payment.datafast_visitor_id, row.visitor_id} - {None}
     if not (
         "forgotten" in (delivery.visitor_source, row.visitor_source)
@@ -231,13 +240,8 @@ def freeze_delivery(
 
     From here on nothing but the visitor may change. Returns False when the lease was lost.
     """
-    frozen = connection.execute(
-        one(transaction_id)
-        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(
-            first_sent_at_ms=func.coalesce(deliveries.c.first_sent_at_ms, now_ms), **(proven or {})
-        )
-    )
+    leased = {"wanted": transaction_id, "claimant": owner}
+    frozen = connection.execute(_FREEZE, {**leased, "now_ms": now_ms, **(proven or {})})
     return frozen.rowcount == 1
 
 
@@ -245,21 +249,16 @@ def finish_delivery(
     connection: Connection, transaction_id: str, *, owner: str, **values: Any
 ) -> bool:
     """Write down what came of a claim; False when a late worker no longer owns it."""
-    finished = connection.execute(
-        one(transaction_id)
-        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(owner=None, **values)
-    )
+    leased = {"wanted": transaction_id, "claimant": owner}
+    finished = connection.execute(_LEASED, {**leased, "owner": None, **values})
     return finished.rowcount == 1
 
 
 def mark_deleted(connection: Connection, transaction_id: str, *, owner: str) -> None:
     """Write down that DataFast has forgotten a payment, so that it can be reported anew."""
-    connection.execute(
-        one(transaction_id)
-        .where(deliveries.c.owner == owner, deliveries.c.state == "sending")
-        .values(delete_first=False, visitor_dropped=False, first_sent_at_ms=None)
-    )
+    leased = {"wanted": transaction_id, "claimant": owner}
+    undone = {"delete_first": False, "visitor_dropped": False, "first_sent_at_ms": None}
+    connection.execute(_LEASED, {**leased, **undone})
 
 
 def release_claims(connection: Connection, *, owner: str, now_ms: int) -> int:
@@ -297,5 +296,5 @@ def release_orphans(connection: Connection, *, owner: str, now_ms: int) -> int:
 
 def next_due_ms(connection: Connection) -> int | None:
     """Return when the next delivery is due, or None."""
-    value = connection.scalar(select(func.min(deliveries.c.due_at_ms)))
+    value = connection.scalar(_NEXT_DUE)
     return int(value) if value is not None else None

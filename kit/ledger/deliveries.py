@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import deliveries
 from kit.ledger.stamps import milliseconds
 
+_DELIVERY = select(deliveries).where(deliveries.c.transaction_id == bindparam("wanted"))
 _FROZEN = ("amount", "currency", "refunded", "is_free_trial")
 _FILLABLE = ("visitor_id", "customer_id", "email", "name", "order_ref")
 FORGOTTEN: Mapping[str, Any] = MappingProxyType(
@@ -73,27 +74,28 @@ def create_delivery(connection: Connection, new: NewDelivery, *, now_ms: int) ->
         "is_free_trial": payment.is_free_trial,
     }
     created = connection.execute(
-        insert_or_ignore(connection, deliveries).values(
-            transaction_id=payment.transaction_id,
-            kind=new.kind,
-            depends_on=new.depends_on,
-            amount_minor=new.amount_minor,
+        insert_or_ignore(connection, deliveries),
+        {
+            "transaction_id": payment.transaction_id,
+            "kind": new.kind,
+            "depends_on": new.depends_on,
+            "amount_minor": new.amount_minor,
             **values,
-            renewal=payment.renewal,
-            renewal_proven=new.renewal_proven,
-            visitor_source=new.visitor_source,
-            visitor_dropped=False,
-            occurred_at_ms=milliseconds(payment.timestamp),
-            basis=new.basis,
-            exponent_unverified=payment.currency in EXPONENT_UNVERIFIED,
-            state="parked" if new.parked_for else "held" if new.held_for else "ready",
-            reason=reason,
-            confirmed=new.confirmed,
-            created_at_ms=now_ms,
-            due_at_ms=None if waits_for_good else due_at_ms,
-            attempts=0,
-            delete_first=False,
-        )
+            "renewal": payment.renewal,
+            "renewal_proven": new.renewal_proven,
+            "visitor_source": new.visitor_source,
+            "visitor_dropped": False,
+            "occurred_at_ms": milliseconds(payment.timestamp),
+            "basis": new.basis,
+            "exponent_unverified": payment.currency in EXPONENT_UNVERIFIED,
+            "state": "parked" if new.parked_for else "held" if new.held_for else "ready",
+            "reason": reason,
+            "confirmed": new.confirmed,
+            "created_at_ms": now_ms,
+            "due_at_ms": None if waits_for_good else due_at_ms,
+            "attempts": 0,
+            "delete_first": False,
+        },
     )
     if created.rowcount == 0:
         _fill(connection, new, values)
@@ -152,9 +154,7 @@ def join_return(
 
 def find_delivery(connection: Connection, transaction_id: str) -> Row | None:
     """Return one delivery."""
-    found = connection.execute(
-        select(deliveries).where(deliveries.c.transaction_id == transaction_id)
-    )
+    found = connection.execute(_DELIVERY, {"wanted": transaction_id})
     return found.mappings().one_or_none()
 
 

@@ -3,13 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from kit.ledger.intake import insert_new
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import events, refusals
 
 MAPPING_BATCH = 32
+
+_ONE = update(events).where(events.c.webhook_id == bindparam("wanted"))
+_HAS_STORED = select(exists().where(events.c.state == "stored"))
+_STORED = (
+    select(events)
+    .where(events.c.state == "stored")
+    .order_by(events.c.received_at_ms)
+    .limit(MAPPING_BATCH)
+    .with_for_update(skip_locked=True)
+)
 
 
 def insert_events(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[bool]:
@@ -46,22 +56,12 @@ def _count_repeat(connection: Connection, row: dict[str, Any]) -> None:
 
 def has_stored_events(connection: Connection) -> bool:
     """Tell whether a message waits to be read."""
-    return bool(connection.scalar(select(exists().where(events.c.state == "stored"))))
+    return bool(connection.scalar(_HAS_STORED))
 
 
 def stored_events(connection: Connection) -> Sequence[Row]:
     """Lock and return the oldest messages that nobody has read yet."""
-    return (
-        connection.execute(
-            select(events)
-            .where(events.c.state == "stored")
-            .order_by(events.c.received_at_ms)
-            .limit(MAPPING_BATCH)
-            .with_for_update(skip_locked=True)
-        )
-        .mappings()
-        .all()
-    )
+    return connection.execute(_STORED).mappings().all()
 
 
 def waiting_events(connection: Connection, now_ms: int) -> Sequence[Row]:
@@ -75,7 +75,7 @@ def waiting_events(connection: Connection, now_ms: int) -> Sequence[Row]:
 
 def settle_event(connection: Connection, webhook_id: str, **values: Any) -> None:
     """Write down what a message turned out to be."""
-    connection.execute(update(events).where(events.c.webhook_id == webhook_id).values(**values))
+    connection.execute(_ONE, {"wanted": webhook_id, **values})
 
 
 def count_refusal(connection: Connection, reason: str, now_ms: int) -> None:

@@ -4,10 +4,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import lanes
+
+_LOCKED = select(lanes).where(lanes.c.lane == bindparam("wanted")).with_for_update()
+_LANE = update(lanes).where(lanes.c.lane == bindparam("wanted"))
+_PAUSED = _LANE.where(lanes.c.paused_reason.is_not(None))
 
 
 def burst_of(per_minute: float) -> float:
@@ -37,8 +41,7 @@ def lock_lane(connection: Connection, lane: str, *, per_minute: float, now_ms: i
     What may follow at once and what is refilled in a minute are `per_minute` together, so that no
     minute has more calls, wherever it begins.
     """
-    query = select(lanes).where(lanes.c.lane == lane).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
+    row = connection.execute(_LOCKED, {"wanted": lane}).mappings().one_or_none()
     burst = burst_of(per_minute)
     if row is None:
         connection.execute(
@@ -46,7 +49,7 @@ def lock_lane(connection: Connection, lane: str, *, per_minute: float, now_ms: i
                 lane=lane, tokens=burst, refilled_at_ms=now_ms, not_before_ms=0
             )
         )
-        row = connection.execute(query).mappings().one()
+        row = connection.execute(_LOCKED, {"wanted": lane}).mappings().one()
     if now_ms < row["refilled_at_ms"]:
         # A clock set back refills nothing, and is believed from here on.
         connection.execute(update(lanes).where(lanes.c.lane == lane).values(refilled_at_ms=now_ms))
@@ -68,9 +71,7 @@ def reserve(
     refill_per_ms = max(per_minute - burst_of(per_minute), per_minute / 2) / 60_000
     wait_ms = max(math.ceil(-tokens / refill_per_ms), budget.not_before_ms - now_ms, 0)
     if wait_ms <= patience_ms:
-        connection.execute(
-            update(lanes).where(lanes.c.lane == lane).values(tokens=tokens, refilled_at_ms=now_ms)
-        )
+        connection.execute(_LANE, {"wanted": lane, "tokens": tokens, "refilled_at_ms": now_ms})
     return wait_ms
 
 
@@ -94,11 +95,7 @@ def pause(connection: Connection, lane: str, *, reason: str, not_before_ms: int)
 
 def resume(connection: Connection, lane: str) -> None:
     """Let a paused lane go on."""
-    connection.execute(
-        update(lanes)
-        .where(lanes.c.lane == lane, lanes.c.paused_reason.is_not(None))
-        .values(paused_reason=None, not_before_ms=0)
-    )
+    connection.execute(_PAUSED, {"wanted": lane, "paused_reason": None, "not_before_ms": 0})
 
 
 def find_lane(connection: Connection, lane: str) -> Row | None:

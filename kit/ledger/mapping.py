@@ -109,9 +109,11 @@ def _message(connection: Connection, row: Row, event: Event) -> _Message:
     """Look around a message; one whose visitor was forgotten is nameless from here on."""
     facts = read_facts(event)
     checkout = _checkout(connection, facts)
-    visitor = sales.find_visitor(connection, facts.payment_id, facts.subscription_ids, checkout)
-    named = facts.visitor_id
-    if is_forgotten(connection, named) or (named is None and visitor[1] == "forgotten"):
+    visitor: tuple[str | None, str | None] = (None, None)
+    if facts.visitor_id is None:
+        visitor = sales.find_visitor(connection, facts.payment_id, facts.subscription_ids, checkout)
+    # One that the message itself names comes first, so nobody needs to be looked for.
+    if visitor[1] == "forgotten" or is_forgotten(connection, facts.visitor_id):
         event = nameless(event)
         facts = read_facts(event)
     return _Message(row, event, facts, checkout, visitor)
@@ -218,16 +220,18 @@ def _won(connection: Connection, event: Event) -> Skip:
 
 def _completed(connection: Connection, event: Event, facts: Facts) -> Event:
     """Fill in the settlement that a payment's message lacked and Dodo's API gave later."""
+    missing = [name for name in _SETTLEMENT if event.data.get(name) is None]
+    if event.type != "payment.succeeded" or not missing:
+        return event
     payment = sales.find_payment(connection, facts.payment_id)
-    if payment is None or event.type != "payment.succeeded":
+    if payment is None:
         return event
     later = {
         "settlement_amount": payment["settlement_minor"],
         "settlement_tax": payment["settlement_tax_minor"],
         "settlement_currency": payment["settlement_currency"],
     }
-    missing = {name: later[name] for name in _SETTLEMENT if event.data.get(name) is None}
-    return replace(event, data={**event.data, **missing})
+    return replace(event, data={**event.data, **{name: later[name] for name in missing}})
 
 
 def _known(connection: Connection, message: _Message) -> Known:

@@ -1,5 +1,7 @@
 """What SQLite and PostgreSQL spell alike but SQLAlchemy does not, and what only one of them has."""
 
+from collections.abc import Mapping
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, RowMapping, Table, func
@@ -7,27 +9,27 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = RowMapping
 
+_DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
+
 CHANNEL = "kit_ledger"
 """Where PostgreSQL tells other processes that messages were stored."""
 
 
 def insert_or_ignore(connection: Connection, table: Table) -> Any:
     """Return an INSERT that leaves a row alone whose key is there; its `rowcount` tells."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(table).on_conflict_do_nothing()
-    return insert.execution_options(preserve_rowcount=True)
+    return _ignoring(connection.dialect.name, table)
 
 
 def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, Any]) -> None:
     """Insert a row, or set those of `values` that are not None on the row that is there."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    changes = {name: value for name, value in values.items() if value is not None and name != key}
-    insert = dialect.insert(table).values(values)
-    connection.execute(
-        insert.on_conflict_do_update(index_elements=[key], set_=changes)
-        if changes
-        else insert.on_conflict_do_nothing()
-    )
+    told = tuple(name for name, value in values.items() if value is not None and name != key)
+    connection.execute(_upserting(connection.dialect.name, table, key, told), values)
+
+
+def notify(connection: Connection) -> None:
+    """Wake the other processes once this transaction is committed; SQLite has none."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
 def holds_bytes(connection: Connection, column: Any, part: bytes) -> Any:
@@ -35,3 +37,19 @@ def holds_bytes(connection: Connection, column: Any, part: bytes) -> Any:
     if connection.dialect.name == "postgresql":
         return func.pg_catalog.position(column, part) > 0
     return func.instr(column, part) > 0
+
+
+# SQLAlchemy takes longer to put a statement together than a database takes to run it.
+@cache
+def _ignoring(dialect: str, table: Table) -> Any:
+    insert = _DIALECTS[dialect].insert(table).on_conflict_do_nothing()
+    return insert.execution_options(preserve_rowcount=True)
+
+
+@lru_cache(maxsize=256)
+def _upserting(dialect: str, table: Table, key: str, told: tuple[str, ...]) -> Any:
+    insert = _DIALECTS[dialect].insert(table)
+    if not told:
+        return insert.on_conflict_do_nothing()
+    changes = {name: insert.excluded[name] for name in told}
+    return insert.on_conflict_do_update(index_elements=[key], set_=changes)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
 from kit.helpers.dodo_datafast import Original
 from kit.ledger.checkouts import find_checkout
@@ -14,6 +14,17 @@ from kit.ledger.tombstones import is_forgotten
 
 _FACTS = {column.name for column in payments.c} - {"order_ref"}
 
+_PAYMENT = select(payments).where(payments.c.payment_id == bindparam("wanted"))
+_READ_AGAIN = (
+    update(events)
+    .where(events.c.payment_id == bindparam("known"), events.c.state == "waiting")
+    .values(state="stored", due_at_ms=None)
+)
+_RELEASE = update(deliveries).where(
+    deliveries.c.depends_on == bindparam("sale"),
+    deliveries.c.reason.in_(("awaiting_sale", "original_not_reported")),
+)
+
 
 def record_payment(connection: Connection, facts: Facts, order_ref: str | None) -> None:
     """Keep a payment's facts, and let the messages that waited for them be read again."""
@@ -21,11 +32,7 @@ def record_payment(connection: Connection, facts: Facts, order_ref: str | None) 
     upsert(connection, payments, key="payment_id", values=values | {"order_ref": order_ref})
     for subscription_id in facts.subscription_ids:
         record_charge(connection, subscription_id, facts)
-    connection.execute(
-        update(events)
-        .where(events.c.payment_id == facts.payment_id, events.c.state == "waiting")
-        .values(state="stored", due_at_ms=None)
-    )
+    connection.execute(_READ_AGAIN, {"known": facts.payment_id})
 
 
 def record_charge(connection: Connection, subscription_id: str, facts: Facts) -> None:
@@ -68,7 +75,7 @@ def record_recovery(connection: Connection, facts: Facts) -> None:
 
 def find_payment(connection: Connection, payment_id: str | None) -> Row | None:
     """Return a payment's facts."""
-    found = connection.execute(select(payments).where(payments.c.payment_id == payment_id))
+    found = connection.execute(_PAYMENT, {"wanted": payment_id})
     return found.mappings().one_or_none()
 
 
@@ -96,6 +103,8 @@ def is_charged_before(
     payment_id: str | None,
 ) -> bool:
     """Tell whether a paid charge of one of the subscriptions came before this one."""
+    if not subscription_ids:
+        return False
     earlier = or_(
         charges.c.created_at_ms < created_at_ms,
         and_(charges.c.created_at_ms == created_at_ms, charges.c.payment_id < (payment_id or "")),
@@ -119,6 +128,8 @@ def related(
     names = tuple(dict.fromkeys((*subscription_ids, *charged)))
     nearest = [find_payment(connection, payment_id)]
     nearest += [find_subscription(connection, name) for name in names]
+    if not names:
+        return [row for row in nearest if row is not None]
     others = connection.execute(
         select(payments)
         .join(charges, charges.c.payment_id == payments.c.payment_id)
@@ -242,9 +253,6 @@ def drop_dependents(connection: Connection, payment_id: str) -> None:
 
 def release_dependents(connection: Connection, payment_id: str, now_ms: int) -> None:
     """Let the reversals of a sale go, now that it is reported."""
-    waiting = ("awaiting_sale", "original_not_reported")
     connection.execute(
-        update(deliveries)
-        .where(deliveries.c.depends_on == payment_id, deliveries.c.reason.in_(waiting))
-        .values(state="ready", reason="queued", due_at_ms=now_ms)
+        _RELEASE, {"sale": payment_id, "state": "ready", "reason": "queued", "due_at_ms": now_ms}
     )

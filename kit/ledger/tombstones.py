@@ -8,13 +8,16 @@ What is asked here decides that it is neither stored nor sent again.
 import hmac
 import secrets
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from kit.ledger.rows import insert_or_ignore
 from kit.ledger.schema import meta, tombstones
 
 _KEY = "tombstone_key"
 _KEY_BYTES = 32
+
+_FIND_KEY = select(meta.c.value).where(meta.c.name == _KEY)
+_IS_BURIED = select(exists().where(tombstones.c.visitor_hash == bindparam("wanted")))
 
 
 def bury(connection: Connection, visitor_id: str, now_ms: int) -> bool:
@@ -35,12 +38,11 @@ def is_forgotten(connection: Connection, visitor_id: str | None) -> bool:
     """Tell whether a visitor asked to be forgotten; where nobody ever did, one small read."""
     if visitor_id is None or (key := _key(connection)) is None:
         return False
-    there = tombstones.c.visitor_hash == _hash(key, visitor_id)
-    return bool(connection.scalar(select(exists().where(there))))
+    return bool(connection.scalar(_IS_BURIED, {"wanted": _hash(key, visitor_id)}))
 
 
 def _key(connection: Connection) -> str | None:
-    return connection.scalar(select(meta.c.value).where(meta.c.name == _KEY))
+    return connection.scalar(_FIND_KEY)
 
 
 def _hash(key: str, visitor_id: str) -> str:
