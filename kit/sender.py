@@ -24,8 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class _NotYet(Exception):  # noqa: N818 - a signal inside this file
-    def __init__(self, wait_s: float) -> None:
-        self.wait_s = wait_s
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,9 @@ class Sender:
                     )
             except LedgerUnavailable:
                 raise
-            except _NotYet as put_back:
-                early = later(delivery, due_in_s=put_back.wait_s)
+            except _NotYet:
+                # Due at once: the lane says when, and a changed key has another lane.
+                early = later(delivery, due_in_s=0.0)
             except Exception:
                 _log.exception("unforeseen error", extra={"transaction_id": transaction_id})
                 early = self._retry(delivery, "unexpected_error")
@@ -142,7 +142,7 @@ class Sender:
             )
         )
         if wait_ms > patience_ms:
-            raise _NotYet(wait_ms / 1000)
+            raise _NotYet
         if wait_ms:
             await asyncio.sleep(wait_ms / 1000)
 

@@ -22,14 +22,14 @@ from kit.dodo import DodoClient
 from kit.forwarder import LEASE_S, Forwarder
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger import Ledger, claims, deliveries, lanes, schema
-from kit.ledger.mapping import Policy
+from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.visits import record_visit, visit_from_pageview
 from kit.lookups import Lookups
 from kit.outcomes import HORIZON_S, PAUSE_S, RECHECK_S
 from kit.sandbox import fixtures
 from kit.sandbox.datafast import create_datafast
 from kit.sandbox.dodo import create_dodo
-from kit.sender import PAGEVIEW_CHECKS_S, Pace
+from kit.sender import PAGEVIEW_CHECKS_S, Pace, Sender
 from kit.transport import open_client
 from tests.databases import on_sqlite
 from tests.ledger.conftest import Clock
@@ -556,15 +556,43 @@ async def test_a_refused_key_pauses_the_lane_and_burns_nothing(world: World) -> 
     assert row["attempts"] == 0
 
 
+async def test_a_report_that_finds_its_lane_closed_waits_with_the_lane_alone(world: World) -> None:
+    """Another key has another lane, and the report goes there at once."""
+    await world.record(metadata={})
+    wrong = world.forwarder(key="df_wrong", owner="late")
+    now_ms = world.ledger.now_ms()
+    await world.ledger.write(partial(map_stored_events, policy=Policy(), now_ms=now_ms))
+    claim = partial(
+        claims.claim_deliveries,
+        lane=wrong.pace.lane,
+        owner=wrong.owner,
+        per_minute=50.0,
+        limit=1,
+        lease_ms=60_000,
+        now_ms=now_ms,
+    )
+    [claimed] = await world.ledger.write(claim)
+    closed = partial(lanes.pause, lane=wrong.pace.lane, reason="key_refused")
+    await world.ledger.write(partial(closed, not_before_ms=now_ms + int(PAUSE_S * 1000)))
+    sender = Sender(world.ledger, wrong.lookups, wrong.datafast, wrong.pace, wrong.owner)
+    await sender.deliver(claimed)
+    put_back = await world.row()
+    await world.forwarder().step()
+
+    assert (put_back["state"], put_back["reason"], put_back["attempts"]) == ("ready", "queued", 0)
+    assert (await world.standing())[0] == "done"
+
+
 async def test_a_changed_key_goes_on_without_loss(world: World) -> None:
-    """At once: the pause belongs to the old key."""
+    """At once: the pause belongs to the old key, whether a report met it or came later."""
     for number in range(5):
         await world.record(payment_id=f"pay_{number}", metadata={})
     await world.forwarder(key="df_wrong").step()
-    refused = {(await world.standing(f"pay_{number}"))[1] for number in range(5)}
+    standings = [await world.standing(f"pay_{number}") for number in range(5)]
     await world.forwarder().step()
 
-    assert refused == {"key_refused"}
+    assert ("ready", "key_refused", None) in standings
+    assert {reason for _, reason, _ in standings} <= {"key_refused", "queued"}
     assert sorted(await world.counted()) == [(f"pay_{number}", False) for number in range(5)]
     assert {(await world.standing(f"pay_{number}"))[0] for number in range(5)} == {"done"}
 
