@@ -68,7 +68,8 @@ def serve_shop(
 ) -> None:
     """Serve with these settings until a signal. Raises KitError."""
     with bind(host, port) as listening:
-        listener = Listener(open_shop(settings, clock=time.time, catalogue=catalogue), listening)
+        app = open_shop(settings, clock=time.time, catalogue=catalogue)
+        listener = Listener(app, listening, app.state.health.broken)
 
         def ready() -> None:
             _announce(settings, host, listening)
