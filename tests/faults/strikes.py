@@ -1,0 +1,105 @@
+"""
+How a process of a test is hurried and struck, from outside: no line of the kit knows of it.
+
+A strike wraps what the kit does at one step so that the process ends itself there with SIGKILL,
+as if the machine had gone at that very moment.
+"""
+
+import functools
+import os
+import signal
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+import kit.cli.shop
+import kit.forwarder
+import kit.ledger
+import kit.outcomes
+import kit.web.receiver
+from kit.datafast import DataFastClient
+from kit.dodo import DodoClient
+from kit.forwarder import Forwarder, Pace
+from kit.ledger import Ledger, claims
+
+LEASE_S = 2.0
+DATAFAST_DEADLINE_S = 0.4
+PAGEVIEW_WAIT_S = 0.3
+
+
+def hurry() -> None:
+    """Let what takes minutes take parts of a second; the proportions stay."""
+    for module in (kit.outcomes, kit.forwarder):
+        module.MAX_RETRY_S = 1.0  # type: ignore[attr-defined] # imported there
+        module.PAUSE_S = 0.5  # type: ignore[attr-defined] # imported there
+    kit.outcomes.FIRST_RETRY_S = 0.05
+    kit.outcomes.RECHECK_S = 0.2
+    kit.forwarder.LEASE_S = LEASE_S
+    kit.forwarder.POLL_S = 0.05
+    kit.forwarder.PAGEVIEW_CHECKS_S = (0.1,)
+    shop: Any = kit.cli.shop
+    shop.DataFastClient = functools.partial(DataFastClient, deadline_s=DATAFAST_DEADLINE_S)
+    shop.DodoClient = functools.partial(DodoClient, deadline_s=1.0)
+    shop.Pace = functools.partial(Pace, pageview_wait_s=PAGEVIEW_WAIT_S)
+
+
+def strike(*_: Any, **__: Any) -> None:
+    """End this process now, without a chance to tidy up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str) -> None:
+    """Strike when a function is called."""
+    setattr(owner, name, strike)
+
+
+def after(owner: Any, name: str) -> None:
+    """Strike when a coroutine function has done its work."""
+    wrapped = getattr(owner, name)
+
+    async def work_and_die(*args: Any, **kwargs: Any) -> None:
+        await wrapped(*args, **kwargs)
+        strike()
+
+    setattr(owner, name, work_and_die)
+
+
+def in_the_body() -> None:
+    """Strike when a part of the body has been read, and the rest has not."""
+    read: Any = kit.web.receiver._read_body
+
+    async def read_a_part(scope: Any, receive: Any) -> Any:
+        async def receive_and_die() -> Any:
+            await receive()
+            strike()
+
+        return await read(scope, receive_and_die)
+
+    kit.web.receiver._read_body = read_a_part
+
+
+def at_the_commit() -> None:
+    """Strike when everything is written that belongs to a message, and nothing is committed."""
+
+    def written(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.lstrip().startswith("INSERT INTO events"):
+            event.listen(Engine, "commit", strike)
+
+    event.listen(Engine, "after_cursor_execute", written)
+
+
+STRIKES: Mapping[str, Callable[[], None]] = MappingProxyType(
+    {
+        "while the body is read": in_the_body,
+        "after the signature was verified": lambda: before(Ledger, "record"),
+        "before the commit": at_the_commit,
+        "after the commit, before the 200": lambda: after(Ledger, "record"),
+        "after the claim": lambda: before(Forwarder, "_deliver"),
+        "before the first send is marked": lambda: before(claims, "freeze_delivery"),
+        "before the report is sent": lambda: before(DataFastClient, "record_payment"),
+        "after the report was answered": lambda: after(DataFastClient, "record_payment"),
+        "before the end is written": lambda: before(claims, "finish_delivery"),
+    }
+)
