@@ -4,19 +4,19 @@ import asyncio
 import contextlib
 import json
 import random
-import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from kit.resources import resource_dir
-from kit.sandbox import fixtures, signer
+from kit.sandbox import fixtures, journal, signer
 from kit.sandbox.datafast import create_datafast
 from kit.sandbox.dodo import create_dodo
 from kit.sandbox.pageviews import VISITOR
@@ -56,10 +56,6 @@ class Outside:
     datafast_url: str
     dodo: Store
     datafast: Store
-    posts: Counter[str] = field(default_factory=Counter)
-    """Raw posts by transaction id, repeats and faulty ones among them."""
-    statuses: Counter[int] = field(default_factory=Counter)
-    """What DataFast's API answered, faults on request among them."""
     http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(trust_env=False))
 
     @property
@@ -99,6 +95,15 @@ class Outside:
         answer = await self.http.post(f"{service_url}/_sandbox/chaos", json={"mode": mode} | rule)
         answer.raise_for_status()
 
+    def posts(self) -> Counter[str]:
+        """Count the raw posts by transaction id, repeats and those that met a fault among them."""
+        bodies = [each["body"] for each in self.datafast.all(journal.KIND) if each["body"]]
+        return Counter(json.loads(body)["transaction_id"] for body in bodies)
+
+    def statuses(self) -> Counter[int | None]:
+        """Count DataFast's answers by status; None is a call that got none."""
+        return Counter(each["status"] for each in self.datafast.all(journal.KIND))
+
     def counted(self) -> dict[str, Document]:
         """Return what counts at DataFast, by transaction id."""
         return {each["transaction_id"]: each for each in self.datafast.all(REVENUE)}
@@ -135,52 +140,6 @@ async def _halves(body: bytes) -> AsyncIterator[bytes]:
     yield body[middle:]
 
 
-class _Door:
-    """Counts what comes to DataFast's API, and what goes."""
-
-    def __init__(self, app: ASGIApp, posts: Counter[str], statuses: Counter[int]) -> None:
-        self._app = app
-        self._posts = posts
-        self._statuses = statuses
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
-            await self._app(scope, receive, send)
-            return
-
-        async def overheard() -> Message:
-            message = await receive()
-            if scope["path"] == PAYMENTS and message.get("body"):
-                self._posts[json.loads(message["body"])["transaction_id"]] += 1
-            return message
-
-        async def answered(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._statuses[message["status"]] += 1
-            await send(message)
-
-        await self._app(scope, _bound(receive, overheard), answered)
-
-
-def _bound(receive: Receive, overheard: Receive) -> Receive:
-    """Give `overheard` the owner of `receive`: the stand-in's faults reach the socket through it."""
-
-    class Overheard:
-        def __init__(self) -> None:
-            owner = getattr(receive, "__self__", None)
-            self.transport = getattr(owner, "transport", None)
-            self._cycle = owner
-
-        @property
-        def keep_alive(self) -> bool:
-            return bool(getattr(self._cycle, "keep_alive", False))
-
-        async def receive(self) -> Message:
-            return await overheard()
-
-    return Overheard().receive
-
-
 @contextlib.asynccontextmanager
 async def outside(
     folder: Path,
@@ -190,8 +149,6 @@ async def outside(
     window_s: float = 1.0,
 ) -> AsyncIterator[Outside]:
     """Serve both; DataFast allows `rate_limit` calls in `window_s`."""
-    posts: Counter[str] = Counter()
-    statuses: Counter[int] = Counter()
     datafast = create_datafast(
         database=str(folder / "datafast.db"),
         api_key=SETTINGS["DATAFAST_API_KEY"],
@@ -212,20 +169,36 @@ async def outside(
     )
     async with contextlib.AsyncExitStack() as stack:
         sockets = [stack.enter_context(bind("127.0.0.1", 0)) for _ in range(2)]
-        apps = (dodo, _Door(datafast, posts, statuses))
-        listeners = [Listener(app, each) for app, each in zip(apps, sockets, strict=True)]
+        stack.enter_context(_long_memory())
+        listeners = [
+            Listener(app, each) for app, each in zip((dodo, datafast), sockets, strict=True)
+        ]
         dodo_url, datafast_url = (f"http://127.0.0.1:{each.port}" for each in listeners)
         up = asyncio.Event()
         serving = asyncio.create_task(serve(listeners, ready=up.set))
         stack.push_async_callback(_stop, serving)
         await up.wait()
-        stores = [Store(str(folder / name)) for name in ("dodo.db", "datafast.db")]
-        for store in stores:
+        opened = Outside(
+            dodo_url,
+            datafast_url,
+            Store(str(folder / "dodo.db")),
+            Store(str(folder / "datafast.db")),
+        )
+        for store in (opened.dodo, opened.datafast):
             store.open()
             stack.callback(store.close)
-        opened = Outside(dodo_url, datafast_url, *stores, posts=posts, statuses=statuses)
         stack.push_async_callback(opened.http.aclose)
         yield opened
+
+
+@contextlib.contextmanager
+def _long_memory() -> Iterator[None]:
+    """Let the stand-ins keep every request: a repeat is to be counted however late it comes."""
+    kept, journal.KEPT = journal.KEPT, 10_000_000
+    try:
+        yield
+    finally:
+        journal.KEPT = kept
 
 
 async def _stop(serving: "asyncio.Task[None]") -> None:
@@ -246,8 +219,11 @@ async def _a_moment() -> None:
     await asyncio.sleep(LOOK_S)
 
 
-def rows(database: Path, table: str) -> list[Mapping[str, Any]]:
-    """Read a table of a SQLite ledger, beside the process that owns it."""
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608
+def rows(database_url: str, table: str) -> list[Mapping[str, Any]]:
+    """Read a table of a ledger, beside the processes that use it."""
+    engine = create_engine(database_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return [
+            dict(row)
+            for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()  # noqa: S608
+        ]

@@ -38,9 +38,9 @@ _forks.set_forkserver_preload(["kit.cli.serve", "tests.faults.strikes"])
 class Kit:
     """One `kit serve` after another on the same settings; each start is a new process."""
 
-    def __init__(self, folder: Path, name: str = "kit", **environ: str) -> None:
+    def __init__(self, folder: Path, database_url: str, name: str = "kit", **environ: str) -> None:
         self.folder = folder
-        self.environ = {"KIT_DATABASE_URL": f"sqlite:///{folder}/kit.db"} | SETTINGS | environ
+        self.environ = {"KIT_DATABASE_URL": database_url} | SETTINGS | environ
         self._name = name
         self._starts = 0
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -117,9 +117,9 @@ class Kit:
 
 
 @contextlib.contextmanager
-def kit(folder: Path, name: str = "kit", **environ: str) -> Iterator[Kit]:
+def kit(folder: Path, database_url: str, name: str = "kit", **environ: str) -> Iterator[Kit]:
     """Give a kit that is not started yet; whatever happens, no process is left."""
-    made = Kit(folder, name, **environ)
+    made = Kit(folder, database_url, name, **environ)
     try:
         yield made
     finally:

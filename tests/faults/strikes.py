@@ -24,7 +24,7 @@ from kit.dodo import DodoClient
 from kit.forwarder import Forwarder, Pace
 from kit.ledger import Ledger, claims
 
-LEASE_S = 2.0
+LEASE_S = 1.5
 DATAFAST_DEADLINE_S = 0.4
 PAGEVIEW_WAIT_S = 0.3
 
@@ -38,7 +38,8 @@ def hurry() -> None:
     kit.outcomes.RECHECK_S = 0.2
     kit.forwarder.LEASE_S = LEASE_S
     kit.forwarder.POLL_S = 0.05
-    kit.forwarder.PAGEVIEW_CHECKS_S = (0.1,)
+    forwarder: Any = kit.forwarder
+    forwarder.PAGEVIEW_CHECKS_S = (0.1,)
     shop: Any = kit.cli.shop
     shop.DataFastClient = functools.partial(DataFastClient, deadline_s=DATAFAST_DEADLINE_S)
     shop.DodoClient = functools.partial(DodoClient, deadline_s=1.0)

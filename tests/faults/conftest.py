@@ -1,0 +1,24 @@
+"""Both databases, each empty."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Forks, kills and limits of a POSIX system.
+collect_ignore = (
+    [] if os.name == "posix" else [path.name for path in Path(__file__).parent.glob("test_*.py")]
+)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Name an empty SQLite file."""
+    return f"sqlite:///{tmp_path}/kit.db"
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Name an empty database of the kind that the test's parameter says."""
+    kind = "postgres_url" if request.param == "postgres" else "sqlite_url"
+    return str(request.getfixturevalue(kind))
