@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ WEBSITE_ID = "dfid_faults000000000000001"
 VISITOR_ID = "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11"
 PAYMENTS = "/api/v1/payments"
 ATTEMPT_S = 15.0  # Dodo's own patience
-LOOK_S = 0.01
+LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Outside:
         message = fixtures.load(
             "payment.succeeded",
             payment_id=payment_id,
+            created_at=datetime.now(UTC).isoformat(),
             total_amount=amount,
             tax=0,
             metadata=metadata,

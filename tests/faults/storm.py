@@ -1,0 +1,194 @@
+"""
+Many kills under load while DataFast fails in every way at once, and the sum of it all.
+
+Two phases: Dodo sends until each message was answered with a 2xx, whatever is killed meanwhile;
+then everything is accounted for, id by id, on the ledger's side and on DataFast's.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from kit.forwarder import Pace
+from tests.faults.outside import Outside, Webhook, eventually, outside, rows
+from tests.faults.plan import Plan
+from tests.faults.process import Kit, kit
+
+SENDERS = 8
+CALMS_WITHIN_S = 60.0
+SAY_EVERY = 10
+LONGEST_LIFE_S = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a storm came to. Only the first five are promises; the rest says how hard it blew."""
+
+    kills: int
+    acknowledged: int
+    """Webhooks that were answered with a 2xx."""
+    missing: int
+    """Of those, the ones that are not in the ledger, or whose money is not at DataFast."""
+    effects_not_one: int
+    """Transactions that do not count exactly once and with their exact amount."""
+    stuck: int
+    """Rows of the ledger that are not at an end."""
+    attempts: int
+    """Attempts that the sender made: each but one for a webhook was without a 2xx."""
+    transactions: int
+    faults: int
+    repeats: int
+    """Raw posts to DataFast beyond one for each transaction."""
+    allowed_repeats: int
+    """As many as the faults ask for, and what may be under way when a process is killed."""
+    seconds: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept."""
+        broken = self.missing + self.effects_not_one + self.stuck
+        return broken == 0 and self.repeats <= self.allowed_repeats
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures by name."""
+        return asdict(self)
+
+    def __add__(self, other: "Account") -> "Account":
+        """Return what both storms came to."""
+        mine, theirs = self.as_json(), other.as_json()
+        return Account(**{name: mine[name] + theirs[name] for name in mine})
+
+
+class Storm:
+    """One run: `shops` are processes on one database, killed in turn by chance."""
+
+    def __init__(
+        self,
+        world: Outside,
+        shops: Sequence[Kit],
+        database_url: str,
+        chance: random.Random,
+        say: Callable[[str], None],
+    ) -> None:
+        self._world = world
+        self._shops = shops
+        self._database_url = database_url
+        self._chance = chance
+        self._say = say
+        self._plan = Plan(world, chance)
+        self._transactions: dict[str, str] = {}
+        self._acknowledged: set[str] = set()
+        self._attempts = 0
+        self._over = asyncio.Event()
+
+    async def run(self, kills: int) -> Account:
+        """Blow, wait for the calm, and account for everything."""
+        began = time.monotonic()
+        for shop in self._shops:
+            shop.start()
+        await self._send(Webhook("msg_first", b'{"type": "x", "data": {}}'))
+        webhooks = self._plan.webhooks()
+        async with asyncio.TaskGroup() as group:
+            senders = [group.create_task(self._keep_sending(webhooks)) for _ in range(SENDERS)]
+            for number in range(1, kills + 1):
+                await self._kill_one()
+                if number % SAY_EVERY == 0:
+                    self._say(f"{number} kills, {len(self._acknowledged)} webhooks answered")
+            self._over.set()
+            await asyncio.wait(senders)
+        stuck = await self._calm()
+        for shop in self._shops:
+            assert await shop.stop() == 0
+        return self._account(kills, stuck, time.monotonic() - began)
+
+    async def _kill_one(self) -> None:
+        shop = self._chance.choice(self._shops)
+        # Often while it starts, and at any point of its work.
+        await asyncio.sleep(self._chance.uniform(0.0, LONGEST_LIFE_S) / len(self._shops))
+        await shop.kill()
+        shop.start()
+
+    async def _keep_sending(self, webhooks: Iterator[tuple[Webhook, str | None]]) -> None:
+        while not self._over.is_set():
+            webhook, transaction_id = next(webhooks)
+            if transaction_id is not None:
+                await self._plan.spoil(transaction_id)
+                self._transactions[webhook.id] = transaction_id
+            copies = self._chance.choice((1, 1, 1, 2, 3))
+            await asyncio.gather(*(self._send(webhook) for _ in range(copies)))
+            await asyncio.sleep(self._chance.uniform(0.0, 0.1))
+
+    async def _send(self, webhook: Webhook) -> None:
+        def somewhere() -> str | None:
+            port = self._chance.choice(self._shops).port
+            return None if port is None else f"http://127.0.0.1:{port}"
+
+        attempts = await self._world.insist(webhook, somewhere)
+        self._attempts += attempts
+        self._acknowledged.add(webhook.id)
+
+    async def _calm(self) -> int:
+        """Wait until nothing is left to do; returns how many rows are still not at an end."""
+        with contextlib.suppress(TimeoutError):
+            await eventually(lambda: not self._unfinished(), within_s=CALMS_WITHIN_S)
+        return len(self._unfinished())
+
+    def _unfinished(self) -> list[Mapping[str, Any]]:
+        messages = rows(self._database_url, "events")
+        reports = rows(self._database_url, "deliveries")
+        return [each for each in messages if each["state"] in ("stored", "waiting")] + [
+            each
+            for each in reports
+            if each["state"] != "done" or each["verdict"] is None or each["due_at_ms"] is not None
+        ]
+
+    def _account(self, kills: int, stuck: int, seconds: float) -> Account:
+        stored = {each["webhook_id"] for each in rows(self._database_url, "events")}
+        counted, posts = self._world.counted(), self._world.posts()
+        owed = {self._transactions[each] for each in self._acknowledged & set(self._transactions)}
+        expected = self._plan.expected
+        right = {
+            transaction_id
+            for transaction_id, amount in expected.items()
+            if transaction_id in counted and Decimal(counted[transaction_id]["amount"]) == amount
+        }
+        return Account(
+            kills=kills,
+            acknowledged=len(self._acknowledged),
+            missing=len(self._acknowledged - stored) + len(owed - set(counted)),
+            effects_not_one=len(set(expected) - right) + len(set(counted) - set(expected)),
+            stuck=stuck,
+            attempts=self._attempts,
+            transactions=len(expected),
+            faults=self._plan.faults,
+            repeats=sum(posts.values()) - len(posts),
+            allowed_repeats=self._plan.repeats + kills * Pace().concurrency,
+            seconds=round(seconds, 1),
+        )
+
+
+async def storm(
+    folder: Path,
+    database_url: str,
+    *,
+    kills: int,
+    processes: int = 1,
+    keep_unattributed: bool = True,
+    seed: int,
+    say: Callable[[str], None] = lambda _: None,
+) -> Account:
+    """Run a storm in `folder` on an empty database, and account for it."""
+    async with outside(folder, keep_unattributed=keep_unattributed) as world:
+        with contextlib.ExitStack() as stack:
+            shops = [
+                stack.enter_context(kit(folder, database_url, f"kit{number}", **world.environ))
+                for number in range(processes)
+            ]
+            blown = Storm(world, shops, database_url, random.Random(seed), say)
+            return await blown.run(kills)
