@@ -14,80 +14,64 @@ import asyncio
 import contextlib
 import json
 import random
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.faults.monkey import Monkey
 from tests.faults.storm import Account, storm
 from tests.postgres import fresh_schema, running_postgres
-
-PROCESSES = {"sqlite": 1, "postgres": 3}
 
 
 def main() -> None:
     """Run it, print what it came to, and say so by the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--database", choices=sorted(PROCESSES), default="sqlite")
+    parser.add_argument("--database", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="kit-storm-") as name, _server(chosen.database) as url:
+    folder = Path(tempfile.mkdtemp(prefix="kit-storm-"))
+    print(f"{chosen.database}, seed {chosen.seed}, logs in {folder}", flush=True)
+    halves = {"kept": chosen.kills - chosen.kills // 2, "dropped": chosen.kills // 2}
+    with _server(chosen.database) as server:
         accounts = [
-            _storm(
-                Path(name) / half,
-                url,
-                database=chosen.database,
-                kills=kills,
-                keep_unattributed=half == "kept",
-                seed=chosen.seed + number,
-            )
-            for number, (half, kills) in enumerate(
-                (("kept", chosen.kills - chosen.kills // 2), ("dropped", chosen.kills // 2))
-            )
+            _storm(folder / half, server, kills=kills, seed=chosen.seed + number)
+            for number, (half, kills) in enumerate(halves.items())
             if kills
         ]
     total = sum(accounts[1:], start=accounts[0])
     if chosen.json:
         chosen.json.write_text(json.dumps(total.as_json(), indent=2) + "\n")
-    print(f"\n{chosen.database}, seed {chosen.seed}")
     for figure, value in total.as_json().items():
         print(f"{figure:16} {value}")
+    if total.kept:
+        shutil.rmtree(folder)
     sys.exit(not total.kept)
 
 
-def _storm(
-    folder: Path,
-    server: str | None,
-    *,
-    database: str,
-    kills: int,
-    keep_unattributed: bool,
-    seed: int,
-) -> Account:
+def _storm(folder: Path, server: str | None, *, kills: int, seed: int) -> Account:
     folder.mkdir()
-    print(f"{kills} kills, unknown visitors {folder.name}", flush=True)
+    print(f"{kills} kills, payments of unknown visitors are {folder.name}", flush=True)
     with contextlib.ExitStack() as stack:
-        url = f"sqlite:///{folder}/kit.db"
-        if server is not None:
-            url = stack.enter_context(fresh_schema(server))
-        account = asyncio.run(
+        if server is None:
+            url, processes = f"sqlite:///{folder}/kit.db", 1
+        else:
+            url, processes = stack.enter_context(fresh_schema(server)), 3
+        return asyncio.run(
             storm(
                 folder,
                 url,
                 kills=kills,
-                processes=PROCESSES[database],
-                keep_unattributed=keep_unattributed,
+                processes=processes,
+                keep_unattributed=folder.name == "kept",
                 seed=seed,
                 say=lambda line: print(f"  {line}", flush=True),
+                monkey=None if server is None else Monkey(url),
             )
         )
-    if not account.kept:
-        kept = Path(tempfile.mkdtemp(prefix="kit-broken-"))
-        folder.rename(kept / folder.name)
-        print(f"  a promise was broken: see {kept}")
-    return account
 
 
 @contextlib.contextmanager

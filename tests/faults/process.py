@@ -84,12 +84,10 @@ class Kit:
 
     async def ended(self, within_s: float = START_TIMEOUT_S) -> int:
         """Wait for the process to end; returns its exit code, negative for a signal."""
-        deadline = time.monotonic() + within_s
-        while self.process.is_alive():
+        deadline, process = time.monotonic() + within_s, self.process
+        while (code := process.exitcode) is None:
             assert time.monotonic() < deadline, self.log.read_text(errors="replace")
             await _a_moment()
-        code = self.process.exitcode
-        assert code is not None
         return code
 
     def signal(self, number: int) -> None:
@@ -97,10 +95,10 @@ class Kit:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
-    async def kill(self) -> None:
-        """Kill the process with SIGKILL, and wait until it is gone."""
+    async def kill(self) -> int:
+        """Kill the process with SIGKILL, wait until it is gone, and return its exit code."""
         self.process.kill()
-        assert await self.ended() == -signal.SIGKILL
+        return await self.ended()
 
     async def stop(self) -> int:
         """Send SIGTERM and return the exit code."""

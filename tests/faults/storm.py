@@ -8,6 +8,7 @@ then everything is accounted for, id by id, on the ledger's side and on DataFast
 import asyncio
 import contextlib
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.forwarder import Pace
+from tests.faults.monkey import Monkey
 from tests.faults.outside import Outside, Webhook, eventually, outside, rows
 from tests.faults.plan import Plan
 from tests.faults.process import Kit, kit
@@ -23,7 +25,9 @@ from tests.faults.process import Kit, kit
 SENDERS = 8
 CALMS_WITHIN_S = 60.0
 SAY_EVERY = 10
-LONGEST_LIFE_S = 1.2
+LONGEST_PAUSE_S = 1.2
+DATABASE_LIVES_S = (2.0, 6.0)
+LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,14 @@ class Storm:
         database_url: str,
         chance: random.Random,
         say: Callable[[str], None],
+        monkey: Monkey | None,
     ) -> None:
         self._world = world
         self._shops = shops
         self._database_url = database_url
         self._chance = chance
         self._say = say
+        self._monkey = monkey
         self._plan = Plan(world, chance)
         self._transactions: dict[str, str] = {}
         self._acknowledged: set[str] = set()
@@ -93,26 +99,58 @@ class Storm:
         for shop in self._shops:
             shop.start()
         await self._send(Webhook("msg_first", b'{"type": "x", "data": {}}'))
-        webhooks = self._plan.webhooks()
         async with asyncio.TaskGroup() as group:
-            senders = [group.create_task(self._keep_sending(webhooks)) for _ in range(SENDERS)]
-            for number in range(1, kills + 1):
-                await self._kill_one()
-                if number % SAY_EVERY == 0:
-                    self._say(f"{number} kills, {len(self._acknowledged)} webhooks answered")
-            self._over.set()
-            await asyncio.wait(senders)
-        stuck = await self._calm()
+            supervising = group.create_task(self._supervise())
+            await self._blow(kills)
+            stuck = await self._calm()
+            supervising.cancel()
         for shop in self._shops:
             assert await shop.stop() == 0
         return self._account(kills, stuck, time.monotonic() - began)
 
-    async def _kill_one(self) -> None:
+    async def _blow(self, kills: int) -> None:
+        webhooks = self._plan.webhooks()
+        killed = 0
+        async with asyncio.TaskGroup() as group:
+            for _ in range(SENDERS):
+                group.create_task(self._keep_sending(webhooks))
+            group.create_task(self._restart_the_database())
+            while killed < kills:
+                if await self._kill_one():
+                    killed += 1
+                    if killed % SAY_EVERY == 0:
+                        self._say(f"{killed} kills, {len(self._acknowledged)} webhooks answered")
+            self._over.set()
+
+    async def _kill_one(self) -> bool:
+        """Kill one, for its supervisor to start it again; False for one that ended by itself."""
         shop = self._chance.choice(self._shops)
         # Often while it starts, and at any point of its work.
-        await asyncio.sleep(self._chance.uniform(0.0, LONGEST_LIFE_S) / len(self._shops))
-        await shop.kill()
-        shop.start()
+        await asyncio.sleep(self._chance.uniform(0.0, LONGEST_PAUSE_S))
+        return await shop.kill() == -signal.SIGKILL
+
+    async def _restart_the_database(self) -> None:
+        """Stop or crash the server now and then, if it is one."""
+        while self._monkey is not None and not self._over.is_set():
+            await asyncio.sleep(self._chance.uniform(*DATABASE_LIVES_S))
+            if self._chance.random() < 0.5:
+                await asyncio.to_thread(self._monkey.crash)
+                continue
+            try:
+                await asyncio.to_thread(self._monkey.stop)
+                await asyncio.sleep(self._chance.uniform(0.0, 0.5))
+            finally:
+                await asyncio.to_thread(self._monkey.start)
+
+    async def _supervise(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for shop in self._shops:
+                code = shop.process.exitcode
+                # One that finds no database ends with 1, to be started again.
+                assert code in (None, -signal.SIGKILL, 1), shop.log.read_text()
+                if code is not None:
+                    shop.start()
 
     async def _keep_sending(self, webhooks: Iterator[tuple[Webhook, str | None]]) -> None:
         while not self._over.is_set():
@@ -182,13 +220,18 @@ async def storm(
     keep_unattributed: bool = True,
     seed: int,
     say: Callable[[str], None] = lambda _: None,
+    monkey: Monkey | None = None,
 ) -> Account:
-    """Run a storm in `folder` on an empty database, and account for it."""
+    """
+    Run a storm in `folder` on an empty database, and account for it.
+
+    With a `monkey` the database is stopped and crashed meanwhile.
+    """
     async with outside(folder, keep_unattributed=keep_unattributed) as world:
         with contextlib.ExitStack() as stack:
             shops = [
                 stack.enter_context(kit(folder, database_url, f"kit{number}", **world.environ))
                 for number in range(processes)
             ]
-            blown = Storm(world, shops, database_url, random.Random(seed), say)
+            blown = Storm(world, shops, database_url, random.Random(seed), say, monkey)
             return await blown.run(kills)

