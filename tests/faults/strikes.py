@@ -7,8 +7,10 @@ as if the machine had gone at that very moment.
 
 import functools
 import os
+import resource
 import signal
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -23,6 +25,7 @@ from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.forwarder import Forwarder, Pace
 from kit.ledger import Ledger, claims
+from tests.faults.trace import trace
 
 LEASE_S = 1.5
 DATAFAST_DEADLINE_S = 0.4
@@ -91,6 +94,43 @@ def at_the_commit() -> None:
     event.listen(Engine, "after_cursor_execute", written)
 
 
+def die_of_a_message() -> None:
+    """Let the thread that writes end, as by something that no program expects."""
+
+    class Halt(BaseException):
+        pass
+
+    ledger = vars(kit.ledger)
+    insert: Any = ledger["insert_events"]
+
+    def insert_or_die(connection: Any, rows: Any) -> Any:
+        if any(row["webhook_id"] == "msg_deadly" for row in rows):
+            raise Halt
+        return insert(connection, rows)
+
+    ledger["insert_events"] = insert_or_die
+
+
+def fill_the_disk() -> None:
+    """Let the ledger's log not grow any more from SIGUSR1 on, until SIGUSR2."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(*_: Any) -> None:
+        size = Path("kit.db-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    def free(*_: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+    signal.signal(signal.SIGUSR1, fill)
+    signal.signal(signal.SIGUSR2, free)
+
+
+def allow_few_files() -> None:
+    """Let this process have no more than 256 files open, whatever it asks for."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+
+
 STRIKES: Mapping[str, Callable[[], None]] = MappingProxyType(
     {
         "while the body is read": in_the_body,
@@ -102,5 +142,9 @@ STRIKES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "before the report is sent": lambda: before(DataFastClient, "record_payment"),
         "after the report was answered": lambda: after(DataFastClient, "record_payment"),
         "before the end is written": lambda: before(claims, "finish_delivery"),
+        "when the deadly message comes": die_of_a_message,
+        "a disk that fills": fill_the_disk,
+        "few files": allow_few_files,
+        "a trace": trace,
     }
 )
