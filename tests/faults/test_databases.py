@@ -1,13 +1,14 @@
 """A database that is full, damaged, stopped or restarted under a process that goes on."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.faults.monkey import Monkey
-from tests.faults.outside import Outside, Webhook, eventually, outside
+from tests.faults.outside import PAYMENTS, Outside, Webhook, eventually, outside, rows
 from tests.faults.process import kit
 
 pytestmark = pytest.mark.anyio
@@ -61,3 +62,73 @@ async def test_13_a_postgres_that_is_stopped_is_503_until_it_is_back(
     assert (before, during, after) == ((200, None), (503, "5"), (200, None))
     assert (red.headers["retry-after"], live) == ("5", 200)
     assert (counted, stopped) == (True, 0)
+
+
+async def test_9_10_a_full_disk_is_503_until_there_is_room(tmp_path: Path, sqlite_url: str) -> None:
+    """
+    No 200 without a row, and no report lost: one was under way when the disk filled up.
+
+    Its answer cannot be written down, so it is sent again under the same id.
+    """
+    async with outside(tmp_path) as world:
+        under_way, refused = (Webhook(f"msg_{n}", world.sell(f"pay_{n}")) for n in range(2))
+        await world.chaos(world.datafast_url, "drip", path=PAYMENTS, times=1, after=True)
+        with kit(tmp_path, sqlite_url, **world.environ) as shop:
+            shop.start("a disk that fills")
+            url = await shop.up()
+            taken = await post(world, under_way, url)
+            await eventually(world.counted)
+            shop.signal(signal.SIGUSR1)
+            red = await readiness(world, url, 503)
+            during = await post(world, refused, url)
+            await eventually(lambda: "not written" in shop.log.read_text())
+            kept = [row["webhook_id"] for row in rows(sqlite_url, "events")]
+            shop.signal(signal.SIGUSR2)
+            after = await post(world, refused, url)
+            green = await readiness(world, url, 200)
+            await eventually(
+                lambda: all(each["verdict"] for each in rows(sqlite_url, "deliveries"))
+            )
+            stopped = await shop.stop()
+        counted, posts = set(world.counted()), world.posts()
+
+    assert (taken, during, after) == ((200, None), (503, "5"), (200, None))
+    assert kept == ["msg_0"]
+    assert (red.headers["retry-after"], green.status_code, stopped) == ("5", 200, 0)
+    assert counted == {"pay_0", "pay_1"}
+    assert posts["pay_0"] >= 2
+
+
+async def test_12_a_second_server_on_a_file_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    """It ends at once and says why; the first one serves on."""
+    async with outside(tmp_path) as world:
+        with (
+            kit(tmp_path, sqlite_url, "first", **world.environ) as first,
+            kit(tmp_path, sqlite_url, "second", **world.environ) as second,
+        ):
+            first.start()
+            url = await first.up()
+            second.start()
+            code = await second.ended()
+            said = second.log.read_text()
+            ready = (await world.http.get(f"{url}/readyz")).status_code
+
+    assert (code, ready) == (1, 200)
+    assert "another process is using the ledger kit.db" in said
+
+
+async def test_15_a_damaged_file_is_refused_and_not_replaced(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    """The sentence says how to save what can be read."""
+    damaged = b"SQLite format 3\x00" + b"\xff" * 8176
+    (tmp_path / "kit.db").write_bytes(damaged)
+    async with outside(tmp_path) as world:
+        with kit(tmp_path, sqlite_url, **world.environ) as shop:
+            shop.start()
+            code = await shop.ended()
+            said = shop.log.read_text()
+
+    assert code == 1
+    assert "sqlite3 kit.db .recover" in said
+    assert (tmp_path / "kit.db").read_bytes() == damaged
