@@ -4,6 +4,7 @@ import contextlib
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.outside import Webhook, eventually, outside
@@ -17,6 +18,15 @@ HALF = (
     b"POST /webhooks/dodo HTTP/1.1\r\nhost: a\r\n",
     b"POST /webhooks/dodo HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nhalf",
 )
+
+
+async def knock(webhook: Webhook, url: str) -> int:
+    """Deliver on a connection of its own: one that is open already proves nothing."""
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        answer = await client.post(
+            f"{url}/webhooks/dodo", content=webhook.body, headers=webhook.headers()
+        )
+    return answer.status_code
 
 
 async def test_50_webhooks_pass_a_crowd_that_wants_more_files_than_there_are(
@@ -35,7 +45,7 @@ async def test_50_webhooks_pass_a_crowd_that_wants_more_files_than_there_are(
                 with contextlib.suppress(ConnectionError):  # closed for the next who came
                     client.sendall(HALF[number % 3])
                 if number % 30 == 29:
-                    answers.append(await world.deliver(webhooks[number // 30], url))
+                    answers.append(await knock(webhooks[number // 30], url))
             await eventually(lambda: len(world.counted()) == len(webhooks))
             ready = await world.http.get(f"{url}/readyz")
             crowd.close()
