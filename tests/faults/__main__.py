@@ -4,9 +4,9 @@ The long storm: kills at random points while DataFast fails in every way at once
     python -m tests.faults [--kills 100] [--database sqlite|postgres] [--json PATH]
 
 DataFast keeps payments of visitors it does not know in one half of the kills, and drops them in the
-other: nobody has documented which it does. On PostgreSQL three processes share the database, and
-the server itself is restarted meanwhile. Exits 1 if a promise was broken; a run is repeated with
-the same chances by its `--seed`.
+other: nobody has documented which it does. On PostgreSQL two servers and a worker share the
+database, which is itself stopped and crashed meanwhile. Exits 1 if a promise was broken; `--seed`
+has the same chances again.
 """
 
 import argparse
@@ -20,9 +20,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.databases import fresh_schema, running_postgres
 from tests.faults.monkey import Monkey
+from tests.faults.process import SERVE, WORK
 from tests.faults.storm import Account, storm
-from tests.postgres import fresh_schema, running_postgres
 
 
 def main() -> None:
@@ -57,9 +58,9 @@ def _storm(folder: Path, server: str | None, *, kills: int, seed: int) -> Accoun
     print(f"{kills} kills, payments of unknown visitors are {folder.name}", flush=True)
     with contextlib.ExitStack() as stack:
         if server is None:
-            url, processes = f"sqlite:///{folder}/kit.db", 1
+            url, processes = f"sqlite:///{folder}/kit.db", [SERVE]
         else:
-            url, processes = stack.enter_context(fresh_schema(server)), 3
+            url, processes = stack.enter_context(fresh_schema(server)), [SERVE, SERVE, WORK]
         return asyncio.run(
             storm(
                 folder,

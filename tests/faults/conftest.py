@@ -1,4 +1,4 @@
-"""Both databases, each empty."""
+"""What the faults need beside the databases that all tests share."""
 
 import os
 from pathlib import Path
@@ -15,10 +15,3 @@ collect_ignore = (
 def sqlite_url(tmp_path: Path) -> str:
     """Name an empty SQLite file."""
     return f"sqlite:///{tmp_path}/kit.db"
-
-
-@pytest.fixture
-def database_url(request: pytest.FixtureRequest) -> str:
-    """Name an empty database of the kind that the test's parameter says."""
-    kind = "postgres_url" if request.param == "postgres" else "sqlite_url"
-    return str(request.getfixturevalue(kind))

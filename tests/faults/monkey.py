@@ -7,7 +7,7 @@ from pathlib import Path
 
 from psycopg import OperationalError
 
-from tests.postgres import connected, start
+from tests.databases import connected, start
 
 
 class Monkey:

@@ -1,5 +1,5 @@
 """
-`kit serve` in processes of its own, which are killed for real.
+`kit serve` and `kit work` in processes of its own, which are killed for real.
 
 They are forked from a server that has imported everything once, so that a hundred of them cost
 little. What a child runs is the command line's own `main`; a test may have it hurried (waits of
@@ -22,6 +22,8 @@ from tests.faults import strikes
 START_TIMEOUT_S = 30.0
 LOOK_S = 0.01
 SERVING = re.compile(r"^Serving \S+ on http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
+SERVE: Sequence[str] = ("serve", "--port", "0")
+WORK: Sequence[str] = ("work",)
 SETTINGS = {
     "DODO_PAYMENTS_API_KEY": "dodo_test_faults",
     "DODO_PAYMENTS_WEBHOOK_KEY": "whsec_ZmF1bHRzLXdlYmhvb2stc2VjcmV0LTAwMDAwMDAx",
@@ -32,14 +34,22 @@ SETTINGS = {
 }
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["kit.cli.serve", "tests.faults.strikes"])
+_forks.set_forkserver_preload(["kit.cli.serve", "kit.cli.work", "tests.faults.strikes"])
 
 
 class Kit:
-    """One `kit serve` after another on the same settings; each start is a new process."""
+    """One `kit` process after another on the same settings; each start is a new one."""
 
-    def __init__(self, folder: Path, database_url: str, name: str = "kit", **environ: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str,
+        name: str = "kit",
+        arguments: Sequence[str] = SERVE,
+        **environ: str,
+    ) -> None:
         self.folder = folder
+        self._arguments = arguments
         self.environ = {"KIT_DATABASE_URL": database_url} | SETTINGS | environ
         self._name = name
         self._starts = 0
@@ -62,7 +72,7 @@ class Kit:
         self.log.touch()
         self._process = _forks.Process(
             target=_run,
-            args=(["serve", "--port", "0"], self.environ, self.folder, self.log, struck, hurried),
+            args=(self._arguments, self.environ, self.folder, self.log, struck, hurried),
         )
         self._process.start()
 
@@ -115,9 +125,15 @@ class Kit:
 
 
 @contextlib.contextmanager
-def kit(folder: Path, database_url: str, name: str = "kit", **environ: str) -> Iterator[Kit]:
+def kit(
+    folder: Path,
+    database_url: str,
+    name: str = "kit",
+    arguments: Sequence[str] = SERVE,
+    **environ: str,
+) -> Iterator[Kit]:
     """Give a kit that is not started yet; whatever happens, no process is left."""
-    made = Kit(folder, database_url, name, **environ)
+    made = Kit(folder, database_url, name, arguments, **environ)
     try:
         yield made
     finally:

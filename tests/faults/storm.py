@@ -16,11 +16,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from kit.forwarder import Pace
+from kit.sender import Pace
 from tests.faults.monkey import Monkey
 from tests.faults.outside import Outside, Webhook, eventually, outside, rows
 from tests.faults.plan import Plan
-from tests.faults.process import Kit, kit
+from tests.faults.process import SERVE, Kit, kit
 
 SENDERS = 8
 CALMS_WITHIN_S = 60.0
@@ -216,7 +216,7 @@ async def storm(
     database_url: str,
     *,
     kills: int,
-    processes: int = 1,
+    processes: Sequence[Sequence[str]] = (SERVE,),
     keep_unattributed: bool = True,
     seed: int,
     say: Callable[[str], None] = lambda _: None,
@@ -225,13 +225,16 @@ async def storm(
     """
     Run a storm in `folder` on an empty database, and account for it.
 
-    With a `monkey` the database is stopped and crashed meanwhile.
+    `processes` are the arguments of each. With a `monkey` the database is stopped and crashed
+    meanwhile.
     """
     async with outside(folder, keep_unattributed=keep_unattributed) as world:
         with contextlib.ExitStack() as stack:
             shops = [
-                stack.enter_context(kit(folder, database_url, f"kit{number}", **world.environ))
-                for number in range(processes)
+                stack.enter_context(
+                    kit(folder, database_url, f"kit{number}", arguments, **world.environ)
+                )
+                for number, arguments in enumerate(processes)
             ]
             blown = Storm(world, shops, database_url, random.Random(seed), say, monkey)
             return await blown.run(kills)

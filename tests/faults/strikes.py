@@ -20,11 +20,12 @@ import kit.cli.shop
 import kit.forwarder
 import kit.ledger
 import kit.outcomes
+import kit.sender
 import kit.web.receiver
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.forwarder import Forwarder, Pace
 from kit.ledger import Ledger, claims
+from kit.sender import Pace, Sender
 from tests.faults.trace import trace
 
 LEASE_S = 1.5
@@ -34,19 +35,20 @@ PAGEVIEW_WAIT_S = 0.3
 
 def hurry() -> None:
     """Let what takes minutes take parts of a second; the proportions stay."""
-    for module in (kit.outcomes, kit.forwarder):
-        module.MAX_RETRY_S = 1.0  # type: ignore[attr-defined] # imported there
-        module.PAUSE_S = 0.5  # type: ignore[attr-defined] # imported there
+    for module in (kit.outcomes, kit.forwarder, kit.sender):
+        names: Any = module
+        names.MAX_RETRY_S, names.PAUSE_S = 1.0, 0.5
     kit.outcomes.FIRST_RETRY_S = 0.05
     kit.outcomes.RECHECK_S = 0.2
     kit.forwarder.LEASE_S = LEASE_S
     kit.forwarder.POLL_S = 0.05
-    forwarder: Any = kit.forwarder
-    forwarder.PAGEVIEW_CHECKS_S = (0.1,)
+    checks: Any = kit.sender
+    checks.PAGEVIEW_CHECKS_S = (0.1,)
+    pace: Any = Pace.__init__
+    pace.__defaults__ = (*pace.__defaults__[:-1], PAGEVIEW_WAIT_S)
     shop: Any = kit.cli.shop
     shop.DataFastClient = functools.partial(DataFastClient, deadline_s=DATAFAST_DEADLINE_S)
     shop.DodoClient = functools.partial(DodoClient, deadline_s=1.0)
-    shop.Pace = functools.partial(Pace, pageview_wait_s=PAGEVIEW_WAIT_S)
 
 
 def strike(*_: Any, **__: Any) -> None:
@@ -137,7 +139,7 @@ STRIKES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "after the signature was verified": lambda: before(Ledger, "record"),
         "before the commit": at_the_commit,
         "after the commit, before the 200": lambda: after(Ledger, "record"),
-        "after the claim": lambda: before(Forwarder, "_deliver"),
+        "after the claim": lambda: before(Sender, "deliver"),
         "before the first send is marked": lambda: before(claims, "freeze_delivery"),
         "before the report is sent": lambda: before(DataFastClient, "record_payment"),
         "after the report was answered": lambda: after(DataFastClient, "record_payment"),

@@ -11,7 +11,6 @@ from tests.faults.process import kit
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
 async def test_8_a_stop_under_load_answers_what_it_has_taken(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -51,7 +50,6 @@ async def test_8_a_stop_under_load_answers_what_it_has_taken(
     assert counted == stored
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgres"], indirect=True)
 async def test_17_a_process_whose_writer_has_died_ends_for_a_new_one(
     tmp_path: Path, database_url: str
 ) -> None:

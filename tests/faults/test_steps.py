@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 def on_both(*cases: tuple[Any, ...], both: Iterable[str]) -> list[Any]:
     """Make a row for each case (id first) on SQLite, and on PostgreSQL of those named in `both`."""
     kinds = [("sqlite", case) for case in cases]
-    kinds += [("postgres", case) for case in cases if case[0] in both]
+    kinds += [("postgresql", case) for case in cases if case[0] in both]
     return [pytest.param(kind, *case[1:], id=f"{case[0]}-{kind}") for kind, case in kinds]
 
 
