@@ -78,8 +78,9 @@ class Storm:
         shops: Sequence[Kit],
         database_url: str,
         chance: random.Random,
-        say: Callable[[str], None],
-        monkey: Monkey | None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        monkey: Monkey | None = None,
     ) -> None:
         self._world = world
         self._shops = shops
@@ -91,6 +92,8 @@ class Storm:
         self._transactions: dict[str, str] = {}
         self._acknowledged: set[str] = set()
         self._attempts = 0
+        self._kills = 0
+        self._seconds = 0.0
         self._over = asyncio.Event()
 
     async def run(self, kills: int) -> Account:
@@ -102,24 +105,26 @@ class Storm:
         async with asyncio.TaskGroup() as group:
             supervising = group.create_task(self._supervise())
             await self._blow(kills)
-            stuck = await self._calm()
+            await self._calm()
             supervising.cancel()
         for shop in self._shops:
             assert await shop.stop() == 0
-        return self._account(kills, stuck, time.monotonic() - began)
+        self._seconds = time.monotonic() - began
+        return self.account()
 
     async def _blow(self, kills: int) -> None:
         webhooks = self._plan.webhooks()
-        killed = 0
         async with asyncio.TaskGroup() as group:
             for _ in range(SENDERS):
                 group.create_task(self._keep_sending(webhooks))
             group.create_task(self._restart_the_database())
-            while killed < kills:
+            await eventually(lambda: len(self._acknowledged) >= SENDERS)
+            while self._kills < kills:
                 if await self._kill_one():
-                    killed += 1
-                    if killed % SAY_EVERY == 0:
-                        self._say(f"{killed} kills, {len(self._acknowledged)} webhooks answered")
+                    self._kills += 1
+                    if self._kills % SAY_EVERY == 0:
+                        answered = len(self._acknowledged)
+                        self._say(f"{self._kills} kills, {answered} webhooks answered")
             self._over.set()
 
     async def _kill_one(self) -> bool:
@@ -171,11 +176,10 @@ class Storm:
         self._attempts += attempts
         self._acknowledged.add(webhook.id)
 
-    async def _calm(self) -> int:
-        """Wait until nothing is left to do; returns how many rows are still not at an end."""
+    async def _calm(self) -> None:
+        """Wait until nothing is left to do, or nothing is going to be done."""
         with contextlib.suppress(TimeoutError):
             await eventually(lambda: not self._unfinished(), within_s=CALMS_WITHIN_S)
-        return len(self._unfinished())
 
     def _unfinished(self) -> list[Mapping[str, Any]]:
         messages = rows(self._database_url, "events")
@@ -186,7 +190,8 @@ class Storm:
             if each["state"] != "done" or each["verdict"] is None or each["due_at_ms"] is not None
         ]
 
-    def _account(self, kills: int, stuck: int, seconds: float) -> Account:
+    def account(self) -> Account:
+        """Hold both sides against each other."""
         stored = {each["webhook_id"] for each in rows(self._database_url, "events")}
         counted, posts = self._world.counted(), self._world.posts()
         owed = {self._transactions[each] for each in self._acknowledged & set(self._transactions)}
@@ -197,17 +202,17 @@ class Storm:
             if transaction_id in counted and Decimal(counted[transaction_id]["amount"]) == amount
         }
         return Account(
-            kills=kills,
+            kills=self._kills,
             acknowledged=len(self._acknowledged),
             missing=len(self._acknowledged - stored) + len(owed - set(counted)),
             effects_not_one=len(set(expected) - right) + len(set(counted) - set(expected)),
-            stuck=stuck,
+            stuck=len(self._unfinished()),
             attempts=self._attempts,
             transactions=len(expected),
             faults=self._plan.faults,
             repeats=sum(posts.values()) - len(posts),
-            allowed_repeats=self._plan.repeats + kills * Pace().concurrency,
-            seconds=round(seconds, 1),
+            allowed_repeats=self._plan.repeats + self._kills * Pace().concurrency,
+            seconds=round(self._seconds, 1),
         )
 
 
@@ -236,5 +241,5 @@ async def storm(
                 )
                 for number, arguments in enumerate(processes)
             ]
-            blown = Storm(world, shops, database_url, random.Random(seed), say, monkey)
+            blown = Storm(world, shops, database_url, random.Random(seed), say=say, monkey=monkey)
             return await blown.run(kills)
