@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from kit.actions import Done, release
+from kit.actions import Done, replay
 from kit.ledger import Ledger
 from kit.ledger.mapping import Policy
+from kit.ledger.replays import Selection
 from kit.ledger.schema import deliveries
 from kit.outcomes import HORIZON_S
 from tests.test_forwarder import World, open_world
@@ -63,17 +64,18 @@ async def test_58_ten_thousand_dead_rows_are_replayed_twice(tmp_path: Path) -> N
         await world.forwarder(policy=Policy(held_for="test_mode")).step()
         await world.ledger.write(bury)
 
-        async def replay() -> Done:
+        async def raise_the_dead() -> Done:
             now_ms = world.ledger.now_ms()
-            return await world.ledger.write(lambda c: release(c, reason="horizon", now_ms=now_ms))
+            chosen = Selection(state="parked", reason="horizon")
+            return await world.ledger.write(lambda c: replay(c, selection=chosen, now_ms=now_ms))
 
         forwarder = world.forwarder()
-        first, again = await replay(), await replay()
+        first, again = await raise_the_dead(), await raise_the_dead()
         while len(await world.counted()) < SENT:
             if not await forwarder.step():
                 world.clock.now += 1
         await world.ledger.write(_die_all)
-        second = await replay()
+        second = await raise_the_dead()
         while len(await posted(world)) < 2 * SENT:
             if not await forwarder.step():
                 world.clock.now += 1
