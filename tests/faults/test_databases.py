@@ -6,10 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import create_engine
 
 from tests.faults.monkey import Monkey
 from tests.faults.outside import PAYMENTS, Outside, Webhook, eventually, outside, rows
 from tests.faults.process import kit
+from tests.ledger.test_versions import write_version
 
 pytestmark = pytest.mark.anyio
 
@@ -132,3 +134,35 @@ async def test_15_a_damaged_file_is_refused_and_not_replaced(
     assert code == 1
     assert "sqlite3 kit.db .recover" in said
     assert (tmp_path / "kit.db").read_bytes() == damaged
+
+
+async def test_59_what_an_older_kit_had_under_way_is_finished_by_this_one(
+    tmp_path: Path, database_url: str
+) -> None:
+    """Its tables are brought up to date at the start; an older kit then leaves them alone."""
+    write_version(database_url, 1)
+    async with outside(tmp_path) as world:
+        with kit(tmp_path, database_url, **world.environ) as shop:
+            shop.start()
+            await shop.up()
+            counted = list(await eventually(world.counted))
+            await eventually(lambda: rows(database_url, "deliveries")[0]["verdict"])
+            stopped = await shop.stop()
+    [event] = rows(database_url, "events")
+
+    assert (counted, stopped) == (["pay_1"], 0)
+    assert event["state"] == "unreadable"  # an empty object, which was waiting to be read
+
+
+async def test_59_what_a_newer_kit_wrote_is_refused(tmp_path: Path, sqlite_url: str) -> None:
+    """With both versions in the sentence, before anything is taken."""
+    write_version(sqlite_url, 1)
+    with create_engine(sqlite_url).begin() as connection:
+        connection.exec_driver_sql("UPDATE meta SET value = '99'")
+    with kit(tmp_path, sqlite_url, DATAFAST_BASE_URL="http://127.0.0.1:9") as shop:
+        shop.start()
+        code = await shop.ended()
+        said = shop.log.read_text()
+
+    assert code == 1
+    assert "schema 99" in said
