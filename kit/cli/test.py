@@ -68,7 +68,8 @@ CHECKS = (
     Step("mypy", "mypy", (), 21),
 )
 # tests/network/ is not collected unless it is named: see tests/conftest.py.
-UNIT_TESTS = Step("tests", "pytest", ("tests",), 75)
+UNIT_TESTS = Step("tests", "pytest", ("tests", "--ignore=tests/faults"), 75)
+FAULT_TESTS = Step("tests/faults", "pytest", ("tests/faults",), 45)
 BROWSER_TESTS = Step("e2e", "pytest", ("e2e",), 150)
 NETWORK_TESTS = Step("tests/network", "pytest", ("tests/network",), 90)
 
@@ -80,8 +81,9 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
     """
     Run this clone's own tests, in a real browser too.
 
-    Without PYTEST_ARGS, two lanes run at once: ruff, mypy and tests/ beside e2e/. A browser is
-    installed if none is found. Each step is shown whole when it ends.
+    Without PYTEST_ARGS, two lanes run at once: ruff, mypy and tests/, with the faults that it must
+    survive apart, beside e2e/. A browser is installed if none is found. Each step is shown whole
+    when it ends.
 
     With PYTEST_ARGS, only pytest runs, once, with them:
 
@@ -103,7 +105,7 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
         os.execve(  # noqa: S606 - no shell is wanted
             sys.executable, [sys.executable, "-m", "pytest", *pytest_args], environ
         )
-    unit_lane = [*CHECKS, UNIT_TESTS]
+    unit_lane = [*CHECKS, UNIT_TESTS, FAULT_TESTS]
     if network and (ROOT / "tests" / "network").is_dir():
         unit_lane.append(NETWORK_TESTS)
     try:
