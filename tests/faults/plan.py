@@ -44,6 +44,8 @@ class Plan:
 
     world: Outside
     random: random.Random
+    name: str
+    """Part of every id, for storms that share the outside."""
     expected: dict[str, Decimal] = field(default_factory=dict)
     """What DataFast is to hold, as major units by transaction id."""
     faults: int = 0
@@ -65,7 +67,7 @@ class Plan:
         while True:
             self._numbers += 1
             [make] = self.random.choices(kinds, (70, 12, 8, 10))
-            yield make(f"{self._numbers:05}")
+            yield make(f"{self.name}_{self._numbers:05}")
 
     async def spoil(self, transaction_id: str) -> None:
         """Let DataFast, or Dodo, fail for this one as chance will have it."""

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kit.sender import Pace
 from tests.faults.monkey import Monkey
 from tests.faults.outside import Outside, Webhook, eventually, outside, rows
 from tests.faults.plan import Plan
 from tests.faults.process import SERVE, Kit, kit
+
+Found = TypeVar("Found")
 
 SENDERS = 8
 CALMS_WITHIN_S = 60.0
@@ -79,6 +81,7 @@ class Storm:
         database_url: str,
         chance: random.Random,
         *,
+        name: str = "storm",
         say: Callable[[str], None] = lambda _: None,
         monkey: Monkey | None = None,
     ) -> None:
@@ -88,7 +91,8 @@ class Storm:
         self._chance = chance
         self._say = say
         self._monkey = monkey
-        self._plan = Plan(world, chance)
+        self._plan = Plan(world, chance, name)
+        self._name = name
         self._transactions: dict[str, str] = {}
         self._acknowledged: set[str] = set()
         self._attempts = 0
@@ -193,7 +197,7 @@ class Storm:
     def account(self) -> Account:
         """Hold both sides against each other."""
         stored = {each["webhook_id"] for each in rows(self._database_url, "events")}
-        counted, posts = self._world.counted(), self._world.posts()
+        counted, posts = self._mine(self._world.counted()), self._mine(self._world.posts())
         owed = {self._transactions[each] for each in self._acknowledged & set(self._transactions)}
         expected = self._plan.expected
         right = {
@@ -214,6 +218,9 @@ class Storm:
             allowed_repeats=self._plan.repeats + self._kills * Pace().concurrency,
             seconds=round(self._seconds, 1),
         )
+
+    def _mine(self, found: Mapping[str, Found]) -> dict[str, Found]:
+        return {key: value for key, value in found.items() if f"_{self._name}_" in key}
 
 
 async def storm(

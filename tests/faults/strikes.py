@@ -21,6 +21,7 @@ import kit.forwarder
 import kit.ledger
 import kit.outcomes
 import kit.sender
+import kit.server
 import kit.web.receiver
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
@@ -28,8 +29,8 @@ from kit.ledger import Ledger, claims
 from kit.sender import Pace, Sender
 from tests.faults.trace import trace
 
-LEASE_S = 1.5
-DATAFAST_DEADLINE_S = 0.4
+LEASE_S = 1.0
+DATAFAST_DEADLINE_S = 0.25
 PAGEVIEW_WAIT_S = 0.3
 
 
@@ -37,11 +38,12 @@ def hurry() -> None:
     """Let what takes minutes take parts of a second; the proportions stay."""
     for module in (kit.outcomes, kit.forwarder, kit.sender):
         names: Any = module
-        names.MAX_RETRY_S, names.PAUSE_S = 1.0, 0.5
+        names.MAX_RETRY_S, names.PAUSE_S = 0.5, 0.3
     kit.outcomes.FIRST_RETRY_S = 0.05
     kit.outcomes.RECHECK_S = 0.2
     kit.forwarder.LEASE_S = LEASE_S
     kit.forwarder.POLL_S = 0.05
+    kit.server.WATCH_S = 0.1
     checks: Any = kit.sender
     checks.PAGEVIEW_CHECKS_S = (0.1,)
     pace: Any = Pace.__init__

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ HOUR_S = 3600.0
 async def test_30_a_black_hole_of_three_days_ends_without_a_stampede(tmp_path: Path) -> None:
     """What waits is sent at the usual pace: no 429, and each sale counts once."""
     async with open_world(tmp_path) as world:
-        forwarder = world.forwarder()
+        forwarder = replace(world.forwarder(), jitter=lambda: 1.0)
         begun = world.clock.now
         await world.chaos("500")
         await world.record(payment_id="pay_old", metadata={})

@@ -59,11 +59,10 @@ async def test_13_a_postgres_that_is_stopped_is_503_until_it_is_back(
             await readiness(world, url, 200)
             after = await post(world, second, url)
             counted = await eventually(lambda: len(world.counted()) == 2)
-            stopped = await shop.stop()
 
     assert (before, during, after) == ((200, None), (503, "5"), (200, None))
     assert (red.headers["retry-after"], live) == ("5", 200)
-    assert (counted, stopped) == (True, 0)
+    assert counted
 
 
 async def test_9_10_a_full_disk_is_503_until_there_is_room(tmp_path: Path, sqlite_url: str) -> None:
@@ -91,12 +90,11 @@ async def test_9_10_a_full_disk_is_503_until_there_is_room(tmp_path: Path, sqlit
             await eventually(
                 lambda: all(each["verdict"] for each in rows(sqlite_url, "deliveries"))
             )
-            stopped = await shop.stop()
         counted, posts = set(world.counted()), world.posts()
 
     assert (taken, during, after) == ((200, None), (503, "5"), (200, None))
     assert kept == ["msg_0"]
-    assert (red.headers["retry-after"], green.status_code, stopped) == ("5", 200, 0)
+    assert (red.headers["retry-after"], green.status_code) == ("5", 200)
     assert counted == {"pay_0", "pay_1"}
     assert posts["pay_0"] >= 2
 
@@ -147,10 +145,9 @@ async def test_59_what_an_older_kit_had_under_way_is_finished_by_this_one(
             await shop.up()
             counted = list(await eventually(world.counted))
             await eventually(lambda: rows(database_url, "deliveries")[0]["verdict"])
-            stopped = await shop.stop()
     [event] = rows(database_url, "events")
 
-    assert (counted, stopped) == (["pay_1"], 0)
+    assert counted == ["pay_1"]
     assert event["state"] == "unreadable"  # an empty object, which was waiting to be read
 
 
