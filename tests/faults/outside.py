@@ -106,6 +106,13 @@ class Outside:
         """Count DataFast's answers by status; None is a call that got none."""
         return Counter(each["status"] for each in self.datafast.all(journal.KIND))
 
+    def moments(self) -> list[float]:
+        """Return when each call came to DataFast, as Unix seconds."""
+        return [
+            datetime.fromisoformat(each["received_at"]).timestamp()
+            for each in self.datafast.all(journal.KIND)
+        ]
+
     def counted(self) -> dict[str, Document]:
         """Return what counts at DataFast, by transaction id."""
         return {each["transaction_id"]: each for each in self.datafast.all(REVENUE)}
