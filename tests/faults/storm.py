@@ -28,6 +28,7 @@ SENDERS = 8
 CALMS_WITHIN_S = 60.0
 SAY_EVERY = 10
 LONGEST_PAUSE_S = 1.2
+AT_WORK, STARTS_WITHIN_S = 0.7, 2.0
 DATABASE_LIVES_S = (2.0, 6.0)
 LOOK_S = 0.05
 
@@ -134,7 +135,10 @@ class Storm:
     async def _kill_one(self) -> bool:
         """Kill one, for its supervisor to start it again; False for one that ended by itself."""
         shop = self._chance.choice(self._shops)
-        # Often while it starts, and at any point of its work.
+        if self._chance.random() < AT_WORK:
+            with contextlib.suppress(TimeoutError):
+                await eventually(lambda: shop.port, within_s=STARTS_WITHIN_S)
+        # Else, often while it starts.
         await asyncio.sleep(self._chance.uniform(0.0, LONGEST_PAUSE_S))
         return await shop.kill() == -signal.SIGKILL
 
