@@ -144,9 +144,14 @@ class Forwarder:
         for event in waiting:
             try:
                 await self.lookups.resolve(event)
+                continue
+            except LedgerUnavailable:
+                raise
             except (DodoError, TransportError) as problem:
                 _log.warning("payment not looked up: %s", problem)
-                await self.ledger.write(self._postpone(event))
+            except Exception:
+                _log.exception("unforeseen error", extra={"webhook_id": event["webhook_id"]})
+            await self.ledger.write(self._postpone(event))
         return len(waiting)
 
     async def _look_up_and_wake(self, wake: asyncio.Event) -> None:

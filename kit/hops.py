@@ -128,6 +128,11 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         ),
         "event_waiting": Reason("The message is on disk and will be read next.", "wait"),
         "mapped": Reason("The message is a payment and became one report to DataFast."),
+        "mapping_failed": Reason(
+            "Something unforeseen went wrong in the kit while it read this message.",
+            "lost",
+            "See the log entry that names this webhook; update the kit, then release it.",
+        ),
         "event_not_money": Reason("This kind of message carries no money of its own."),
         "event_unknown": Reason(
             "This version of the kit does not know this kind of message.",

@@ -1,4 +1,4 @@
-"""Sockets, protocol limits and signals around the ASGI apps."""
+"""Sockets and signals around the ASGI apps."""
 
 import asyncio
 import contextlib
@@ -13,108 +13,23 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from kit.connections import Crowd, LimitedProtocol
 from kit.errors import KitError
 
-MAX_HEADER_BYTES = 16 * 1024
-HEADER_DEADLINE_S = 10.0
 GRACE_S = 10
-
-
-class _HeadersTooLarge(Exception):  # noqa: N818 - a signal inside this file
-    pass
-
-
-class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's fast protocol, with the limit on headers that it lacks: 16 kB within 10 s."""
-
-    _header_bytes = 0
-    _unread_bytes = 0
-    _in_headers = False
-    _header_timer: asyncio.TimerHandle | None = None
-    _too_large = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the client its time to send the first headers."""
-        super().connection_made(transport)
-        self._expect_headers()
-
-    def on_message_begin(self) -> None:
-        """Give the client its time to send the next headers."""
-        super().on_message_begin()
-        self._header_bytes = self._unread_bytes = 0
-        self._in_headers = True
-        self._expect_headers()
-
-    def on_url(self, url: bytes) -> None:
-        """Count the request line."""
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """Stop the clock: the body has limits of its own."""
-        self._in_headers = False
-        self._stop_timer()
-        super().on_headers_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind."""
-        self._stop_timer()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        """Say 431 where the headers were too large."""
-        if not self._too_large:
-            super().send_400_response(msg)
-            return
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-            b"content-length: 0\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        """Read on, unless one header alone has grown past the limit."""
-        self._unread_bytes += len(data)
-        super().data_received(data)
-        if self.transport.is_closing():
-            return
-        if self._in_headers and self._unread_bytes > MAX_HEADER_BYTES:
-            self._too_large = True
-            self.send_400_response("")
-        elif self._header_timer is None and (self.cycle is None or self.cycle.response_complete):
-            # Blank lines, or the rest of a body that nobody reads: uvicorn has just cancelled its
-            # own timer, and no message begins that would start ours.
-            self._expect_headers()
-
-    def _count(self, length: int) -> None:
-        self._unread_bytes = 0
-        self._header_bytes += length
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._too_large = True
-            raise _HeadersTooLarge
-
-    def _expect_headers(self) -> None:
-        self._stop_timer()
-        self._header_timer = self.loop.call_later(HEADER_DEADLINE_S, self.transport.close)
-
-    def _stop_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
+MAX_CONNECTIONS = 4096
+MAX_FILES = 65_536
+RESERVED_FILES = 96  # the ledger's, the calls to Dodo and DataFast, and what is being closed
+WATCH_S = 1.0
 
 
 class _Server(uvicorn.Server):
     """One of several servers in a process, which share the signals."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, most: int) -> None:
         super().__init__(config)
+        self.server_state = Crowd(most)
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -136,6 +51,8 @@ class Listener:
 
     app: ASGIApp
     socket: socket.socket
+    broken: Callable[[], str | None] = lambda: None
+    """Says why the app cannot go on, once it cannot."""
 
     @property
     def port(self) -> int:
@@ -174,7 +91,9 @@ def run(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> None:
     """
     Serve until SIGINT or SIGTERM, then finish what is under way and return.
 
-    `ready` is called once every server accepts connections. Raises KitError when one cannot start.
+    `ready` is called once every server accepts connections. Raises KitError when one cannot start,
+    and when an app is broken for good: only a new process can help, so whoever supervises this one
+    is to see it fail.
     """
 
     def settled() -> None:
@@ -182,13 +101,15 @@ def run(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> None:
         gc.freeze()
         ready()
 
+    _open_files(MAX_FILES)  # the usual 1024 are soon taken by clients that say nothing
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(listeners, ready=settled))
 
 
 async def serve(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> None:
     """Serve inside a running loop; as `run`."""
-    servers = [_Server(_config(listener.app)) for listener in listeners]
+    most = _most_connections() // len(listeners)
+    servers = [_Server(_config(listener.app), most) for listener in listeners]
 
     def stop(*_: Any) -> None:
         for server in servers:
@@ -200,16 +121,27 @@ async def serve(listeners: Sequence[Listener], *, ready: Callable[[], None]) -> 
             for server, listener in zip(servers, listeners, strict=True)
         ]
         announced = asyncio.create_task(_announce(servers, ready))
+        watching = asyncio.create_task(_watch(listeners, servers))
         try:
             # One that ends on its own, because it could not start, takes the others along.
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*tasks, watching], return_when=asyncio.FIRST_COMPLETED)
         finally:
             announced.cancel()
+            watching.cancel()
             stop()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
+            results = await asyncio.gather(watching, *tasks, return_exceptions=True)
     for result in results:
-        if isinstance(result, BaseException):
+        if isinstance(result, Exception):  # which a cancellation is not
             raise result
+
+
+async def _watch(listeners: Sequence[Listener], servers: Sequence[_Server]) -> None:
+    # Not while they stop: what has been closed looks broken.
+    while not any(server.should_exit for server in servers):
+        for listener in listeners:
+            if problem := listener.broken():
+                raise KitError(problem)
+        await asyncio.sleep(WATCH_S)
 
 
 async def _announce(servers: Sequence[_Server], ready: Callable[[], None]) -> None:
@@ -226,6 +158,30 @@ def _signals(stop: Callable[..., None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _most_connections() -> int:
+    files = _open_files()
+    return (
+        MAX_CONNECTIONS if files is None else max(min(MAX_CONNECTIONS, files - RESERVED_FILES), 1)
+    )
+
+
+def _open_files(wanted: int = 0) -> int | None:
+    """Ask to open that many files at once; return how many may be, or None for any number."""
+    if sys.platform == "win32":
+        return None
+    import resource  # not there on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return None
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft >= wanted:
+        return soft
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:

@@ -2,6 +2,7 @@
 
 import platform
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -26,9 +27,14 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run a PostgreSQL for as long as there are tests, and give its URL."""
-    with running_postgres(tmp_path_factory.mktemp("pg")) as url:
+    # Not below pytest's folder: every pytest that starts takes the other users' rights on it, and
+    # under root the server runs as another user.
+    with (
+        tempfile.TemporaryDirectory(prefix="kit-pg-") as folder,
+        running_postgres(Path(folder)) as url,
+    ):
         yield url
 
 

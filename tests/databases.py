@@ -39,7 +39,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
             else:
                 os.environ["XDG_RUNTIME_DIR"] = before
         server = get_server(folder, cleanup_mode="stop", start=False)
-        _start(server)
+        start(server)
         try:
             yield (
                 make_url(server.get_uri())
@@ -50,7 +50,7 @@ def running_postgres(folder: Path) -> Iterator[str]:
             server.cleanup()
 
 
-def _start(server: "PostgresServer") -> None:
+def start(server: "PostgresServer") -> None:
     """Start it; the package waits ten seconds, and a busy machine may want more."""
     for patience in range(START_TRIES, 0, -1):
         try:
@@ -69,11 +69,13 @@ def fresh_schema(server_url: str) -> Iterator[str]:
     name = f"kit_{os.getpid()}_{next(_numbers)}"
     with connected(server_url) as connection:
         connection.execute(f"CREATE SCHEMA {name}")
-        try:
-            yield url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(
-                hide_password=False
-            )
-        finally:
+    try:
+        yield url.update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(
+            hide_password=False
+        )
+    finally:
+        # Not the same connection: a test may have restarted the server.
+        with connected(server_url) as connection:
             connection.execute(f"DROP SCHEMA {name} CASCADE")
 
 

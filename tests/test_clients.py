@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 import uvicorn
 from starlette.applications import Starlette
 
@@ -418,6 +420,34 @@ async def test_nobody_there_is_told_apart(http: httpx.AsyncClient, listen: Liste
 
     assert (failure.value.reason, failure.value.host) == ("connect", host)
     assert str(failure.value) == f"no usable answer from {host}: connect"
+
+
+async def test_26_a_name_that_does_not_resolve_is_nobody_there(http: httpx.AsyncClient) -> None:
+    """Tried again later, as all that fails before a connection."""
+    with pytest.raises(TransportError) as failure:
+        await send(http, get("http://datafast.invalid/"), deadline_s=30)
+
+    assert failure.value.reason in ("connect", "timeout")
+
+
+async def test_26_a_certificate_that_nobody_vouches_for_is_refused(http: httpx.AsyncClient) -> None:
+    """The name fits, but whoever listens may be anybody: no request is made, and no key is told."""
+    heard: list[bytes] = []
+
+    async def listen_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(1024))
+        writer.close()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    server = await asyncio.start_server(listen_in, "127.0.0.1", 0, ssl=context)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server:
+        with pytest.raises(TransportError) as failure:
+            await send(http, get(url), deadline_s=5)
+
+    assert failure.value.reason == "connect"
+    assert heard == []
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http://exa mple/", "http://\x00/", "/path"])

@@ -689,6 +689,38 @@ async def test_dodo_out_of_reach_is_asked_again(shop_world: World, mode: str) ->
     assert len(await shop_world.counted()) == 1
 
 
+async def test_57_a_lookup_that_fails_each_time_stops_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug that one answer meets: its message waits longer each time, and sales go on."""
+
+    def stumble(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("kit.lookups.Lookups.resolve", stumble)
+    moment = datetime.fromtimestamp(world.clock.now, UTC)
+    refund = json.dumps(fixtures.load("refund.succeeded", payment_id="pay_elsewhere")).encode()
+    await world.ledger.record(Signed("m_refund", moment, refund))
+    forwarder = world.forwarder()
+    for _ in range(3):
+        await forwarder.step()
+        world.clock.now += 2
+    await world.record(metadata={})
+    await world.settle(forwarder, within_s=60)
+    [waiting] = await world.ledger.read(
+        lambda c: (
+            c.execute(select(schema.events).where(schema.events.c.due_at_ms.is_not(None)))
+            .mappings()
+            .all()
+        )
+    )
+
+    assert await world.counted() == [("pay_example", False)]
+    assert (waiting["webhook_id"], waiting["state"]) == ("m_refund", "waiting")
+    assert waiting["attempts"] > 2
+    assert "unforeseen error" in caplog.text
+
+
 # --- Crashes and company ------------------------------------------------------------------------
 
 

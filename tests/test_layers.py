@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "resources": {"errors"},
     "settings": {"errors", "helpers"},
     "logs": set(),
+    "connections": set(),
     "transport": {"errors", "helpers"},
     "dodo": {"errors", "helpers", "transport"},
     "datafast": {"errors", "helpers", "transport"},

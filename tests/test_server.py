@@ -17,16 +17,17 @@ import pytest
 from standardwebhooks import Webhook
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from kit import server
+from kit import connections, server
 from kit.cli.shop import open_shop
+from kit.connections import MAX_HEADER_BYTES
 from kit.errors import KitError
-from kit.server import MAX_HEADER_BYTES, Listener, bind, serve
+from kit.server import Listener, bind, serve
 from kit.settings import read_settings
 
 pytestmark = pytest.mark.anyio
 
 DEADLINE_S = 0.2
-REAL_DEADLINE_S = server.HEADER_DEADLINE_S
+REAL_DEADLINE_S = connections.HEADER_DEADLINE_S
 HELLO = b"GET / HTTP/1.1\r\nhost: a\r\n"
 IDLE = 2_000
 ANSWER = re.compile(rb"HTTP/1\.1 200 OK\r\n(?:[^\r]+\r\n)*\r\n([^\n]*\n)")
@@ -95,7 +96,7 @@ def echo() -> Echo:
 async def port(echo: Echo) -> AsyncIterator[int]:
     """Serve it, with the deadline for headers shortened from ten seconds by its constant."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "HEADER_DEADLINE_S", DEADLINE_S)
+        patch.setattr(connections, "HEADER_DEADLINE_S", DEADLINE_S)
         async with serving(echo) as [port]:
             yield port
 
@@ -361,7 +362,7 @@ async def test_50_a_signed_webhook_is_served_beside_two_thousand_idle_connection
 
     Where the system allows fewer files, there are as many connections as it does.
     """
-    monkeypatch.setattr(server, "HEADER_DEADLINE_S", REAL_DEADLINE_S)
+    monkeypatch.setattr(connections, "HEADER_DEADLINE_S", REAL_DEADLINE_S)
     post = b"POST /webhooks/dodo HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\nhalf"
     settings = read_settings(
         {
@@ -399,6 +400,54 @@ async def test_50_a_signed_webhook_is_served_beside_two_thousand_idle_connection
     assert [answer.json() for answer in answers] == [{"status": "accepted"}] * 50
     assert gone == 0
     assert max(took_s) < 5
+
+
+@pytest.fixture
+async def narrow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Echo, int]]:
+    """Serve with room for four connections."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
+    echo = Echo()
+    async with serving(echo) as [port]:
+        yield echo, port
+
+
+@pytest.mark.parametrize(
+    "said", [b"", HELLO, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf"]
+)
+async def test_50_of_too_many_connections_the_idlest_is_closed(
+    narrow: tuple[Echo, int], said: bytes
+) -> None:
+    """Whoever comes and asks is served, however many say nothing, or never to the end."""
+    _, port = narrow
+    async with contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(wire(port)) for _ in range(4)]
+        for each in crowd:
+            await each.say(said)
+        client = await stack.enter_async_context(wire(port))
+        await client.say(HELLO + b"\r\n")
+        answer = await client.answer()
+        await crowd[0].rest()
+        left = [each.closed.is_set() for each in crowd]
+
+    assert answer == b"/ 0\n"
+    assert left == [True, False, False, False]
+
+
+async def test_50_who_waits_for_an_answer_is_not_the_idlest(narrow: tuple[Echo, int]) -> None:
+    """It came first, and it has said all it had to."""
+    echo, port = narrow
+    echo.gate.clear()
+    async with contextlib.AsyncExitStack() as stack:
+        busy = await stack.enter_async_context(wire(port))
+        await busy.say(HELLO + b"\r\n" + HELLO + b"\r\n")
+        await echo.started.wait()
+        crowd = [await stack.enter_async_context(wire(port)) for _ in range(12)]
+        for each in crowd[:9]:
+            await each.rest()
+        echo.gate.set()
+        answers = [await busy.answer(), await busy.answer()]
+
+    assert answers == [b"/ 0\n"] * 2
 
 
 # Start and stop
@@ -451,6 +500,21 @@ async def test_a_server_that_cannot_start_ends_the_others() -> None:
         pytest.raises(KitError, match="could not start"),
     ):
         await serve([Listener(echo, one), Listener(broken, two)], ready=lambda: None)
+
+    assert echo.stopped
+
+
+async def test_17_an_app_that_is_broken_for_good_ends_all_with_its_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is under way is finished, and the process is to fail, so that a new one is started."""
+    monkeypatch.setattr(server, "WATCH_S", 0.01)
+    echo = Echo()
+    problems = [None, None, "the disk has gone"]
+    with bind("127.0.0.1", 0) as one, bind("127.0.0.1", 0) as two:
+        watched = Listener(echo, one, broken=lambda: problems.pop(0))
+        with pytest.raises(KitError, match="the disk has gone"):
+            await serve([watched, Listener(Echo(), two)], ready=lambda: None)
 
     assert echo.stopped
 

@@ -85,14 +85,12 @@ def command(
         }
         ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
         site = _Site(ports, host, domain, data, _keys(data))
-        apps = {
-            "shop": open_shop(
-                site.settings(), clock=time.time, catalogue=DEMO_CATALOGUE, sandboxed=True
-            ),
-            "dodo": site.dodo(),
-            "datafast": site.datafast(),
-        }
-        listeners = [Listener(apps[name], sockets[name]) for name in NAMES]
+        shop = open_shop(site.settings(), clock=time.time, catalogue=DEMO_CATALOGUE, sandboxed=True)
+        listeners = [
+            Listener(shop, sockets["shop"], shop.state.health.broken),
+            Listener(site.dodo(), sockets["dodo"]),
+            Listener(site.datafast(), sockets["datafast"]),
+        ]
         run(listeners, ready=lambda: site.announce(ready_fd))
 
 

@@ -68,7 +68,8 @@ def serve_shop(
 ) -> None:
     """Serve with these settings until a signal. Raises KitError."""
     with bind(host, port) as listening:
-        listener = Listener(open_shop(settings, clock=time.time, catalogue=catalogue), listening)
+        app = open_shop(settings, clock=time.time, catalogue=catalogue)
+        listener = Listener(app, listening, app.state.health.broken)
 
         def ready() -> None:
             _announce(settings, host, listening)
@@ -79,7 +80,8 @@ def serve_shop(
 
 def _serve_as_worker(settings: Settings, listening: socket.socket, ready_fd: int | None) -> None:
     with listening:
-        listener = Listener(open_shop(settings, clock=time.time), listening)
+        app = open_shop(settings, clock=time.time)
+        listener = Listener(app, listening, app.state.health.broken)
         run([listener], ready=lambda: _tell(ready_fd))
 
 

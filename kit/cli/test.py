@@ -68,7 +68,8 @@ CHECKS = (
     Step("mypy", "mypy", (), 21),
 )
 # tests/network/ and e2e/network/ are not collected unless they are asked for: see the conftest.py.
-UNIT_TESTS = Step("tests", "pytest", ("tests",), 75)
+UNIT_TESTS = Step("tests", "pytest", ("tests", "--ignore=tests/faults"), 75)
+FAULT_TESTS = Step("tests/faults", "pytest", ("tests/faults",), 45)
 BROWSER_TESTS = Step("e2e", "pytest", ("e2e",), 150)
 NETWORK_TESTS = Step("tests/network", "pytest", ("tests/network",), 90)
 BROWSER_TESTS_WITH_NETWORK = Step("e2e", "pytest", ("e2e", "--network"), 150)
@@ -81,8 +82,9 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
     """
     Run this clone's own tests, in a real browser too.
 
-    Without PYTEST_ARGS, two lanes run at once: ruff, mypy and tests/ beside e2e/. A browser is
-    installed if none is found. Each step is shown whole when it ends.
+    Without PYTEST_ARGS, two lanes run at once: ruff, mypy and tests/ beside e2e/ and the faults
+    that the kit must survive. A browser is installed if none is found. Each step is shown whole
+    when it ends.
 
     With PYTEST_ARGS, only pytest runs, once, with them:
 
@@ -111,7 +113,8 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
         unit_lane.append(NETWORK_TESTS)
     try:
         browser_lane = [BROWSER_TESTS_WITH_NETWORK if network else BROWSER_TESTS]
-        results = asyncio.run(run_lanes([unit_lane, browser_lane], environ))
+        # The shorter lane takes the faults.
+        results = asyncio.run(run_lanes([unit_lane, [*browser_lane, FAULT_TESTS]], environ))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
     summarise(results)

@@ -1,9 +1,11 @@
 """From stored messages to deliveries: inside one transaction, without a call to anybody."""
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from kit.helpers.dodo_datafast import (
     Basis,
@@ -38,6 +40,7 @@ FOR_A_PERSON = frozenset(
         "amount_invalid",
         "dispute_amount_unclear",
         "dispute_won_after_reversal",
+        "mapping_failed",
         "original_unknown",
         "refund_amount_missing",
         "refund_exceeds_sale",
@@ -46,6 +49,8 @@ FOR_A_PERSON = frozenset(
         "unknown_currency",
     }
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,42 @@ class _Message:
 
 
 def map_stored_events(connection: Connection, policy: Policy, now_ms: int) -> int:
-    """Read the oldest stored messages and write down what they mean; return how many."""
+    """
+    Read the oldest stored messages and write down what they mean; return how many.
+
+    One that fails unforeseen is left to a person: it must not stop the others for good.
+    """
     rows = stored_events(connection)
-    for row in rows:
-        settle_event(connection, row["webhook_id"], **_settled(connection, row, policy, now_ms))
+    try:
+        with connection.begin_nested():
+            for row in rows:
+                _settle(connection, row, policy, now_ms)
+    except Exception as problem:
+        _raise_unless_of_a_row(problem)
+        for row in rows:
+            _settle_alone(connection, row, policy, now_ms)
     return len(rows)
+
+
+def _settle(connection: Connection, row: Row, policy: Policy, now_ms: int) -> None:
+    settle_event(connection, row["webhook_id"], **_settled(connection, row, policy, now_ms))
+
+
+def _settle_alone(connection: Connection, row: Row, policy: Policy, now_ms: int) -> None:
+    webhook_id = row["webhook_id"]
+    try:
+        with connection.begin_nested():
+            _settle(connection, row, policy, now_ms)
+    except Exception as problem:
+        _raise_unless_of_a_row(problem)
+        _log.exception("a message could not be read", extra={"webhook_id": webhook_id})
+        settle_event(connection, webhook_id, state="parked", reason="mapping_failed")
+
+
+def _raise_unless_of_a_row(problem: Exception) -> None:
+    """Raise what is true for every row: the database is full, locked or gone."""
+    if isinstance(problem, DBAPIError) and not isinstance(problem, DataError | IntegrityError):
+        raise problem
 
 
 def _settled(connection: Connection, row: Row, policy: Policy, now_ms: int) -> dict[str, Any]:

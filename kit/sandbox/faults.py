@@ -78,9 +78,13 @@ async def hang_up(receive: Receive) -> None:
     transport = getattr(_server_cycle(receive), "transport", None)
     if transport is None:
         raise httpx.ReadError("The sandbox closed the connection.")
-    # Without lingering, closing sends RST; the plain end of a stream would look like a full answer.
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
-    transport.abort()
+    if not transport.is_closing():  # by a caller who has left
+        # Without lingering, closing sends RST; the plain end of a stream would look like a full
+        # answer.
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER
+        )
+        transport.abort()
     # uvicorn answers 500 when a handler returns before it has noticed the closed connection.
     await _departure(receive)
 

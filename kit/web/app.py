@@ -51,6 +51,10 @@ from kit.web.storefront.shelves import Shelves
 BUYER_LIMIT = Limit(burst=10, per_minute=20)
 SHOP_LIMIT = Limit(burst=60, per_minute=200)
 
+# How long a forwarder that failed rests before it is started again, doubled each time.
+FIRST_PAUSE_S = 1.0
+MAX_PAUSE_S = 60.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +76,7 @@ def create_app(
     Compose receiver, proxy, inspector and forwarder; with a catalogue, the storefront as well.
 
     The app works only inside its lifespan, at whose end it closes ledger and clients.
+    `app.state.health.broken` says why it cannot go on, once it cannot (`kit.server.Listener`).
     """
     forwarder = compose_forwarder(settings, ledger=ledger, dodo=dodo, datafast=datafast, pace=pace)
     lane = forwarder.pace.lane
@@ -175,7 +180,7 @@ def create_app(
             await stack.enter_async_context(work.started())
             yield
 
-    return Starlette(
+    app = Starlette(
         routes=[
             # Outside the pages' middleware: it is the hot path, and needs none of it.
             Route("/webhooks/dodo", receiver),
@@ -193,6 +198,8 @@ def create_app(
         ],
         lifespan=lifespan,
     )
+    app.state.health = health
+    return app
 
 
 def compose_forwarder(
@@ -290,27 +297,38 @@ def _script_tag(settings: Settings) -> ScriptTag | None:
 
 
 class _Work:
-    """The forwarder's task, for as long as the app lives."""
+    """The forwarder's task, for as long as the app lives; one that fails is started again."""
 
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
-        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._runs = False
 
     def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._runs
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator[None]:
-        self._task = asyncio.create_task(self._forwarder.run(), name="forwarder")
-        self._task.add_done_callback(self._report)
+        task = asyncio.create_task(self._work(), name="forwarder")
         try:
             yield
         finally:
+            self._stopping.set()
             self._forwarder.stop()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._task
+            await task
 
-    @staticmethod
-    def _report(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            _log.critical("the forwarder has stopped", exc_info=task.exception())
+    async def _work(self) -> None:
+        now = asyncio.get_running_loop().time
+        pause_s = FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            self._runs, began = True, now()
+            try:
+                await self._forwarder.run()
+            except Exception:
+                # Webhooks are still taken; whoever asks is told that they are not sent on.
+                self._runs = False
+                _log.critical("the forwarder has stopped; in %.0f s again", pause_s, exc_info=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
+            lasted = now() - began > MAX_PAUSE_S
+            pause_s = FIRST_PAUSE_S if lasted else min(MAX_PAUSE_S, pause_s * 2)

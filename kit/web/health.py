@@ -44,6 +44,10 @@ class Health:
         body = {"status": "not ready", "problem": problem}
         return JSONResponse(body, 503, {"Retry-After": "5"})
 
+    def broken(self) -> str | None:
+        """Say why only a new process can help, if that is so: a dead writer cannot be revived."""
+        return None if self.ledger.alive else "the ledger's writer has died; the log says of what"
+
     async def _commit(self) -> None:
         now = self.clock()
         if 0 <= now - self.committed_at < FRESH_S:

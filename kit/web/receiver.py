@@ -13,7 +13,8 @@ from kit.ledger import Ledger
 from kit.ledger.events import count_refusal
 
 MAX_BODY_BYTES = 64 * 1024  # a payment is 3 kB; the specification advises 20 kB
-BODY_DEADLINE_S = 10.0  # Dodo gives up after 15 s
+BODY_DEADLINE_S = 10.0
+ANSWER_DEADLINE_S = 13.0  # in all; Dodo gives up after 15 s (dodo/developer-resources/webhooks)
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Receiver:
     async def _receive(self, scope: Scope, receive: Receive) -> str:
         if scope["method"] != "POST":
             return "method"
+        answer_by = asyncio.get_running_loop().time() + ANSWER_DEADLINE_S
         try:
             async with asyncio.timeout(BODY_DEADLINE_S):
                 body = await _read_body(scope, receive)
@@ -98,8 +100,10 @@ class Receiver:
             self._report(refusal)
             return "unsigned"
         try:
-            return await self._ledger.record(signed)
-        except LedgerUnavailable:
+            async with asyncio.timeout_at(answer_by):
+                return await self._ledger.record(signed)
+        except (LedgerUnavailable, TimeoutError):
+            # What is stored after all makes the next attempt a duplicate.
             return "unavailable"
 
     def _report(self, refusal: SignatureError) -> None:

@@ -17,8 +17,10 @@ from kit.errors import LedgerInUse, LedgerUnavailable
 from kit.ledger import Ledger
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.schema import meta, metadata
+from kit.ledger.versions import SCHEMA_VERSION
 from tests.databases import on_sqlite
 from tests.ledger.conftest import Clock, Message, stored
+from tests.ledger.test_versions import IN_FLIGHT, write_version
 
 pytestmark = pytest.mark.anyio
 
@@ -80,10 +82,12 @@ def test_a_second_process_is_refused_until_the_first_is_gone(path: Path) -> None
 
 
 KILLED_AT_EACH_STATEMENT = """
-import sqlite3
+import shutil, sqlite3
 
-folder = sys.argv[1]
+folder, *older = sys.argv[1:]
 for number in range(200):
+    for file in older:
+        shutil.copy(file, f"{folder}/{number}.db")
     if os.fork() == 0:
         count = 0
 
@@ -117,6 +121,26 @@ def test_a_first_start_killed_anywhere_leaves_a_database_that_can_be_used(tmp_pa
 
     assert int(survived) >= len(metadata.tables)
     assert schemas == {frozenset(metadata.tables)}
+
+
+def test_6_an_upgrade_killed_anywhere_is_done_by_the_next_start(tmp_path: Path) -> None:
+    """The tables of one version or of the other, never of both; rows in flight stay."""
+    older = tmp_path / "older.db"
+    write_version(f"sqlite:///{older}", 1)
+    with child(KILLED_AT_EACH_STATEMENT, str(tmp_path), str(older)) as starts:
+        survived, _ = starts.communicate(timeout=60)
+    found = set()
+    for number in range(int(survived) + 1):
+        with contextlib.closing(sqlite3.connect(tmp_path / f"{number}.db")) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+            [[version]] = database.execute("SELECT value FROM meta")
+            [[rows]] = database.execute(
+                "SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM deliveries)"
+            )
+            found.add((tables >= set(metadata.tables), version, rows))
+
+    assert int(survived) >= SCHEMA_VERSION
+    assert found == {(True, str(SCHEMA_VERSION), len(IN_FLIGHT))}
 
 
 @on_sqlite

@@ -6,18 +6,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import OperationalError
 
-from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Signed, Visitor
+from kit.actions import replay
+from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Event, Signed, Visitor
 from kit.hops import REASONS
+from kit.ledger import mapping
 from kit.ledger.checkouts import begin_checkout, find_checkout, finish_opening
 from kit.ledger.claims import claim_deliveries, freeze_delivery
 from kit.ledger.deliveries import find_delivery
 from kit.ledger.engine import Engines
+from kit.ledger.facts import Facts, read_facts
 from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.replays import Selection
 from kit.ledger.rows import Row
 from kit.ledger.sales import charged_subscriptions
-from kit.ledger.schema import deliveries, events, payments
+from kit.ledger.schema import deliveries, events, meta, payments
 from kit.ledger.stamps import moment_of
 from kit.sandbox import fixtures
 from tests.ledger.conftest import Message, Store, store_messages
@@ -643,6 +648,61 @@ def test_a_hostile_field_is_no_fact(
     assert value not in facts
 
 
+@pytest.mark.parametrize("failure", [ZeroDivisionError, KeyError, "broken rule"])
+def test_57_a_message_that_fails_each_time_is_set_aside_and_its_neighbours_are_read(
+    connection: Connection,
+    message: Message,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Any,
+) -> None:
+    """A bug that one message meets costs that message alone, until the kit is mended."""
+
+    def stumble(event: Event) -> Facts:
+        if event.id == "m2" and failure == "broken rule":
+            connection.execute(insert(meta).values(name="x", value=None))
+        if event.id == "m2":
+            connection.execute(update(events).values(type="half done"))
+            raise failure
+        return read_facts(event)
+
+    for number in (1, 2, 3):
+        store(message(f"m{number}", payment_id=f"pay_{number}"))
+    with monkeypatch.context() as patch:
+        patch.setattr(mapping, "read_facts", stumble)
+        read_all(connection)
+    found = readings(connection)
+    types = connection.execute(select(events.c.type)).scalars().all()
+    chosen = Selection(state="parked", reason="mapping_failed", overrule=True)
+    done = replay(connection, selection=chosen, now_ms=NOW_MS)
+    read_all(connection)
+
+    assert found == {
+        "m1": ("mapped", "mapped"),
+        "m2": ("parked", "mapping_failed"),
+        "m3": ("mapped", "mapped"),
+    }
+    assert "half done" not in types
+    assert done.changed == 1
+    assert set(readings(connection).values()) == {("mapped", "mapped")}
+
+
+def test_a_full_database_is_nobodys_fault(
+    connection: Connection, message: Message, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is true for every message, so none is set aside."""
+
+    def fail(_event: Event) -> Facts:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    store(message("m1"))
+    monkeypatch.setattr(mapping, "read_facts", fail)
+    with pytest.raises(OperationalError):
+        read_all(connection)
+
+    assert readings(connection) == {"m1": ("stored", "event_waiting")}
+
+
 any_text = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(
     ["", "\0", "\ud800", "x" * 5000, "9999-12-31T23:59:59.999999Z", "payment.succeeded", "order-1"]
 )
@@ -689,6 +749,6 @@ def test_no_payload_breaks_the_mapping_or_its_neighbours(
         read_all(connection, Policy(basis=basis, send_customer=True))
         transaction.rollback()
 
-    assert {reason for _, reason in found.values()} <= set(REASONS)
+    assert {reason for _, reason in found.values()} <= set(REASONS) - {"mapping_failed"}
     assert found["m2"] == ("mapped", "mapped")
     assert sent is not None

@@ -4,10 +4,14 @@ import asyncio
 import sqlite3
 
 import pytest
+from sqlalchemy import Connection, update
 
+from kit.errors import LedgerUnavailable
 from kit.ledger import Ledger
+from kit.ledger.schema import deliveries
+from kit.web import app
 from kit.web.health import FRESH_S, Health
-from tests.web.conftest import Clock, Shop
+from tests.web.conftest import Clock, Shop, eventually, payment_event
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +55,57 @@ async def test_a_stopped_forwarder_is_not_ready(shop: Shop, clock: Clock) -> Non
 
     assert answer.status_code == 503
     assert b"the forwarder has stopped" in answer.body
+
+
+async def test_a_forwarder_that_fails_is_started_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not ready as long as it fails; a row that nobody can read is put right meanwhile."""
+    monkeypatch.setattr(app, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(app, "MAX_PAUSE_S", 0.01)
+    await shop.chaos(shop.dodo, mode="500")
+    await shop.webhook(payment_event())
+    await eventually(lambda: shop.rows("deliveries"))
+    await shop.ledger.write(
+        lambda c: c.execute(update(deliveries).values(amount="?", due_at_ms=0)).rowcount
+    )
+
+    async def is_ready() -> bool:
+        return (await shop.http.get("/readyz")).status_code == 200
+
+    async def is_not_ready() -> bool:
+        return not await is_ready()
+
+    await eventually(is_not_ready)
+    taken = await shop.webhook(payment_event(), id="msg_2")
+    await shop.ledger.write(lambda c: c.execute(update(deliveries).values(amount="1")).rowcount)
+
+    assert taken.status_code == 200
+    assert await eventually(is_ready)
+    assert "the forwarder has stopped" in caplog.text
+
+
+async def test_17_a_dead_writer_is_broken_for_good(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is taken, readiness is red, and whoever runs the app learns why."""
+
+    class Halt(BaseException):
+        pass
+
+    def die(_connection: Connection) -> None:
+        raise Halt
+
+    before = shop.app.state.health.broken()
+    with pytest.raises(LedgerUnavailable):
+        await shop.ledger.write(die)
+    answer = await shop.webhook(payment_event())
+    ready = await shop.http.get("/readyz")
+
+    assert before is None
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert (ready.status_code, ready.headers["retry-after"]) == (503, "5")
+    assert "has died" in shop.app.state.health.broken()
 
 
 async def test_asking_often_commits_once_a_second(shop: Shop, clock: Clock) -> None:

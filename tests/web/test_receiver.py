@@ -1,14 +1,17 @@
 """Webhooks: what is answered, what is stored, and what is not. Numbers are the faults' own."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from kit.sandbox import signer
 from kit.web import receiver
@@ -429,6 +432,67 @@ async def test_11_a_locked_ledger_is_503_and_recovers_by_itself(shop: Shop) -> N
     assert refused.json() == {"status": "unavailable", "error": "not stored; send it again"}
     assert refused.headers["retry-after"] == "5"
     assert again.json() == {"status": "accepted"}
+
+
+@contextlib.asynccontextmanager
+async def held(shop: Shop, then: Callable[[Connection], None]) -> AsyncIterator[None]:
+    """Keep the ledger's writer in a transaction until the block ends, and end it with `then`."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        begun.set()
+        go_on.wait(10)
+        then(connection)
+
+    write = asyncio.create_task(shop.ledger.write(hold))
+    await asyncio.to_thread(begun.wait, 10)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await asyncio.wait([write])
+        write.exception()
+
+
+async def test_11_a_ledger_that_gives_no_answer_is_503_in_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Dodo has hung up; what was stored after all is a duplicate when it comes again."""
+    monkeypatch.setattr(receiver, "ANSWER_DEADLINE_S", 0.05)
+    async with held(shop, lambda _: None):
+        answer = await shop.webhook(payment_event())
+    again = await shop.webhook(payment_event())
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert again.json() == {"status": "duplicate"}
+
+
+async def test_32_no_duplicate_is_answered_before_the_first_is_on_disk(shop: Shop) -> None:
+    """Twenty at once while the disk is busy: no answer yet, and then one stored row for all."""
+    async with held(shop, lambda _: None):
+        posts = [asyncio.create_task(shop.webhook(payment_event())) for _ in range(20)]
+        early, _ = await asyncio.wait(posts, timeout=0.1)
+    words = [(await post).json()["status"] for post in posts]
+
+    assert early == set()
+    assert (words.count("accepted"), words.count("duplicate")) == (1, 19)
+
+
+async def test_32_duplicates_of_what_could_not_be_stored_are_not_told_that_it_was(
+    shop: Shop,
+) -> None:
+    """The group's commit fails: 503 for the first and for every repeat of it."""
+
+    def fill(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1").scalar()
+
+    body = BODY + " " * (60_000 - len(BODY))
+    async with held(shop, fill):
+        posts = [asyncio.create_task(post(shop, body, sign(body))) for _ in range(20)]
+    answers = await asyncio.gather(*posts)
+
+    assert {answer.status_code for answer in answers} == {503}
+    assert await stored(shop) == []
 
 
 async def test_the_host_a_webhook_names_is_not_looked_at(shop: Shop) -> None:

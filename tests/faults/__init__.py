@@ -1,0 +1,1 @@
+"""What the kit survives: a table of faults, kills of real processes, and the sums afterwards."""
