@@ -92,7 +92,7 @@ def at_the_commit() -> None:
     """Strike when everything is written that belongs to a message, and nothing is committed."""
 
     def written(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.lstrip().startswith("INSERT INTO events"):
+        if "INSERT INTO events" in statement:
             event.listen(Engine, "commit", strike)
 
     event.listen(Engine, "after_cursor_execute", written)
