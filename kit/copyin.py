@@ -35,8 +35,8 @@ Action = Literal["create", "keep", "update", "overwrite"]
 
 _STAMP = re.compile(r"# kit: (\w+) (\S+) sha256:([0-9a-f]{64})")
 _HEADER = re.compile(r"# (?:Copied from dodo-datafast-kit |To see what changed upstream: |kit: \w)")
-_HEADER_LINES = 12
-_HEADER_BYTES = 2048
+_HEADER_LINES = 40  # a project may have put a notice of its own before it
+_HEADER_BYTES = 4096
 # A view imports the core beside it: relatively in a package, by its name elsewhere.
 _RELATIVE, _ABSOLUTE = "from . import dodo_datafast as core", "import dodo_datafast as core"
 _NOT_SEARCHED = {"__pycache__", "node_modules", "site-packages"}
@@ -99,11 +99,16 @@ def read_copy(path: Path) -> Copy:
     except (OSError, UnicodeDecodeError) as problem:
         raise KitError(f"{path} cannot be read: {problem}") from None
     lines = text.split("\n")
-    stamps = [found for line in lines[:_HEADER_LINES] if (found := _STAMP.fullmatch(line.strip()))]
+    stamps = _stamps(lines)
     body = [line for line in lines[:_HEADER_LINES] if not _HEADER.match(line)]
     text = "\n".join([*body, *lines[_HEADER_LINES:]])
     text = re.sub(rf"^{_ABSOLUTE}$", _RELATIVE, text, count=1, flags=re.MULTILINE)
-    return Copy(path, Stamp(*stamps[0].groups()) if stamps else None, text, seen)
+    return Copy(path, stamps[0] if stamps else None, text, seen)
+
+
+def _stamps(lines: list[str]) -> list[Stamp]:
+    matches = (_STAMP.fullmatch(line.strip()) for line in lines[:_HEADER_LINES])
+    return [Stamp(*match.groups()) for match in matches if match]
 
 
 def find_copies(folder: Path) -> Iterator[Path]:
@@ -123,7 +128,7 @@ def find_copies(folder: Path) -> Iterator[Path]:
                     head = file.read(_HEADER_BYTES).decode("utf-8", "replace")
             except OSError:
                 continue
-            if any(_STAMP.fullmatch(line.strip()) for line in head.splitlines()):
+            if _stamps(head.splitlines()):
                 yield path
 
 

@@ -90,7 +90,8 @@ def stand_in(shop: str, *, port: int, host: str | None, data: Path, ready_fd: in
 
     Raises KitError.
     """
-    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/?", shop):
+    address = re.fullmatch(r"https?://[a-z0-9.-]+(?::([0-9]{1,5}))?/?", shop)
+    if address is None or not 1 <= int(address[1] or 80) <= 65535:
         raise KitError(f"--shop {shop} is no address such as http://127.0.0.1:5000")
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:

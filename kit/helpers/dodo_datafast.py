@@ -10,6 +10,12 @@ whatever HTTP client and framework the shop has:
     payment = payment_for(event)                       # a Payment, or a Skip that says why not
     outgoing = payment_request(payment, api_key=…)     # read_reply(…) tells what DataFast meant
 
+or both exchanges whole, with a function of the shop's that sends one request:
+
+    shop = read_shop(os.environ)
+    session = carry_out(open_checkout(shop, cart, visitor), send, ends)
+    answer = carry_out(answer_webhook(shop, body, headers, now=time.time()), send, ends)
+
 Rules cite the page they come from: "dodo/…" is docs.dodopayments.com, "datafast/…" is
 datafa.st/docs, "standard-webhooks" is its specification 1.0.0; all as read in November 2026.
 """

@@ -31,7 +31,11 @@ def public_names() -> set[str]:
     found: set[str] = set()
     for node in TREE.body:
         match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 found.add(name)
             case ast.AnnAssign(target=ast.Name(id=name)):
                 found.add(name)
@@ -98,6 +102,17 @@ def test_nothing_that_does_io_or_reads_a_clock_is_called() -> None:
     assert not attributes & {"now", "utcnow", "today", "environ", "getenv", "urlopen"}
 
 
+def test_loading_it_compiles_no_pattern() -> None:
+    """Each is compiled when it is first used: a shop's start does not wait for it."""
+    compiled = [
+        node
+        for node in ast.walk(TREE)
+        if isinstance(node, ast.Attribute) and node.attr == "compile"
+    ]
+
+    assert compiled == []
+
+
 def test_no_binary_float_touches_money() -> None:
     """`float` is called for waiting times alone, and money has no `round` and no `/`."""
     functions = {node.name: node for node in ast.walk(TREE) if isinstance(node, ast.FunctionDef)}
@@ -133,7 +148,7 @@ def test_every_public_name_is_documented() -> None:
     undocumented = {
         node.name
         for node in TREE.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         and not node.name.startswith("_")
         and not ast.get_docstring(node)
     }

@@ -1,16 +1,20 @@
 """
 Start the example shops: each is the files that `kit add` copies, and an app of some ten lines.
 
-    with running_shop("flask", tmp_path / "shop", port=free_port(), environ=variables) as shop:
-        httpx.get(shop.url)
+    port = free_port()
+    with running_stand_ins(tmp_path, f"http://127.0.0.1:{port}") as stand_ins:
+        with running_shop("flask", tmp_path / "shop", port=port, environ=stand_ins.variables()):
+            ...
 
-`variables` are those of `kit demo --shop URL`, or of any other pair of stand-ins; the shop's page
-wants `DATAFAST_WEBSITE_ID` and `DATAFAST_DOMAIN` besides what the views read.
+Any other stand-ins do as well: the shop needs the variables that its view reads, and for its page
+`DATAFAST_WEBSITE_ID`, `DATAFAST_DOMAIN` and `DATAFAST_BASE_URL`.
 """
 
 import contextlib
+import json
 import os
 import random
+import select
 import shutil
 import socket
 import subprocess
@@ -21,6 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+
+from kit.copyin import plan, write_files
+from kit.upstream import Upstream
 
 SHOPS = Path(__file__).parent
 ROOT = SHOPS.parents[1]
@@ -47,6 +54,24 @@ class ExampleShop:
         return self.log.read_text(encoding="utf-8")
 
 
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """A running `kit demo --shop URL`: what it is for, where it is, what it printed."""
+
+    folder: Path
+    urls: dict[str, str]
+    log: Path
+
+    def variables(self) -> dict[str, str]:
+        """Return what it says the shop must be started with."""
+        lines = (self.folder / ".kit" / "shop.env").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def printed(self) -> str:
+        """Return what it printed, to either stream."""
+        return self.log.read_text(encoding="utf-8")
+
+
 def free_port() -> int:
     """Return a port nobody listens on, from where the system gives none out by itself."""
     while True:
@@ -64,27 +89,42 @@ def clean_environment(**changes: str) -> dict[str, str]:
     return plain | {"KIT_NO_BOOTSTRAP": "1", "PYTHONPATH": str(ROOT)} | changes
 
 
-def kit(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run `kit` to its end in a folder."""
-    return subprocess.run(
-        [sys.executable, "-m", "kit", *arguments],
-        cwd=folder,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 def copy_shop(framework: str, folder: Path) -> None:
     """Put an example shop into an empty folder."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(SHOPS / framework / "app.py", folder)
     shutil.copy(SHOPS / "page.html", folder)
-    done = kit(folder, "add", framework)
-    if done.returncode != 0:
-        raise RuntimeError(done.stdout + done.stderr)
+    write_files(plan(framework, ".", Upstream(), root=folder))
+
+
+@contextlib.contextmanager
+def running_stand_ins(folder: Path, shop_url: str) -> Iterator[StandIns]:
+    """Run `kit demo --shop` for a shop's address, in a folder, until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "stand-ins.log"
+    ready, ready_fd = os.pipe()
+    command = ["demo", "--shop", shop_url, "--port", "0", "--ready-fd", str(ready_fd)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kit", *command],
+            cwd=folder,
+            env=clean_environment(PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(ready_fd,),
+        )
+    os.close(ready_fd)
+    try:
+        if not select.select([ready], [], [], START_TIMEOUT_S)[0]:
+            raise RuntimeError(f"no stand-ins in time:\n{log.read_text()}")
+        with os.fdopen(ready) as pipe:
+            line = pipe.readline()
+        if not line:
+            raise RuntimeError(f"no stand-ins:\n{log.read_text()}")
+        yield StandIns(folder, json.loads(line), log)
+    finally:
+        _stop(process)
 
 
 @contextlib.contextmanager
@@ -118,12 +158,16 @@ def serving(
         _wait_until_up(shop, process)
         yield shop
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(process)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_up(shop: ExampleShop, process: "subprocess.Popen[bytes]") -> None:
