@@ -141,7 +141,7 @@ def _guidance(framework: str, view: Path) -> str:
         "\n".join(line.format(url=url) for name, line in NEXT.items() if name in COMMANDS),
     ]
     if framework in ("fastapi", "starlette"):
-        parts.insert(0, "It needs httpx: pip install httpx")
+        parts[:0] = ["Install what it sends with:", "pip install httpx"]
     return "\n" + "\n\n".join(
         part if part.endswith(":") else textwrap.indent(part, "    ") for part in parts
     )
