@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -140,14 +140,19 @@ def running_shop(
 
 @contextlib.contextmanager
 def serving(
-    command: tuple[str, ...], folder: Path, *, port: int, environ: Mapping[str, str]
+    command: Sequence[str],
+    folder: Path,
+    *,
+    port: int,
+    environ: Mapping[str, str],
+    python: str = sys.executable,
 ) -> Iterator[ExampleShop]:
     """Run a Python program that serves on a port until the block ends."""
     shop = ExampleShop(f"http://127.0.0.1:{port}", folder / f"shop-{port}.log")
     words = [word.format(port=port) for word in command]
     with shop.log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *words],
+            [python, *words],
             cwd=folder,
             env=clean_environment(PYTHONUNBUFFERED="1", **environ),
             stdin=subprocess.DEVNULL,
