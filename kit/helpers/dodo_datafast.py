@@ -103,7 +103,7 @@ _Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class _Record:
-    """What dataclass would write anew for each record: half of the time this file takes to load."""
+    """What `dataclass` would generate anew for each record, each time this file is loaded."""
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -827,8 +827,7 @@ class Payment(_Record):
         return f'{{"amount":{plain},{json.dumps(rest, separators=(",", ":"))[1:]}'.encode()
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Skip(_Record):
+class Skip(NamedTuple):
     """An event that is not reported, and why."""
 
     reason: str
@@ -853,8 +852,7 @@ class Original(NamedTuple):
     """Whether a dispute is: then a refund may find less left than it names."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Known(_Record):
+class Known(NamedTuple):
     """What a memory can add to an event; the one bridge between a ledger and this file."""
 
     visitor_id: str | None = None
@@ -866,7 +864,11 @@ class Known(_Record):
 
 
 def payment_for(
-    event: Event, known: Known = Known(), *, basis: Basis = "gross", send_customer: bool = False
+    event: Event,
+    known: Known = Known(),  # noqa: B008 - it cannot change
+    *,
+    basis: Basis = "gross",
+    send_customer: bool = False,
 ) -> Payment | Skip:
     """
     Turn a webhook event into the report DataFast gets, or say why there is none.

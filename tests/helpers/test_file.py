@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kit.helpers.dodo_datafast as core
+from kit import web
 
 SOURCE = Path(core.__file__).read_text("utf-8")
 TREE = ast.parse(SOURCE)
@@ -68,6 +69,17 @@ def alone(tmp_path: Path) -> Path:
     """Copy the file, and nothing else, into an empty folder."""
     shutil.copy(core.__file__, tmp_path)
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    "module", ["storefront/checkout.py", "storefront/orders.py", "receiver.py"]
+)
+def test_the_shop_that_is_tested_end_to_end_uses_this_very_file(module: str) -> None:
+    """What is proven in a browser is what is copied."""
+    tree = ast.parse((Path(web.__file__).parent / module).read_text("utf-8"))
+    sources = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    assert core.__name__ in sources
 
 
 def test_the_licence_comes_first() -> None:

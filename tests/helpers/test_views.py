@@ -192,7 +192,9 @@ def serve() -> Iterator[Serve]:
             with contextlib.suppress(OSError):
                 connection, _ = listening.accept()
                 with connection:
-                    connection.recv(65536)
+                    request = b""
+                    while not is_whole(request):
+                        request += connection.recv(65536)
                     answer(connection)
 
         thread = threading.Thread(target=run, daemon=True)
@@ -206,6 +208,12 @@ def serve() -> Iterator[Serve]:
             socket.create_connection(listening.getsockname()).close()
         thread.join(5)
         listening.close()
+
+
+def is_whole(request: bytes) -> bool:
+    """Tell whether it was read to its end: a connection closed on unread bytes is reset."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    return bool(end) and len(body) == (2 if head.startswith(b"POST") else 0)
 
 
 def post(url: str) -> core.Outgoing:
