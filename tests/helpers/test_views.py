@@ -194,7 +194,10 @@ def serve() -> Iterator[Serve]:
                 with connection:
                     request = b""
                     while not is_whole(request):
-                        request += connection.recv(65536)
+                        piece = connection.recv(65536)
+                        if not piece:
+                            return
+                        request += piece
                     answer(connection)
 
         thread = threading.Thread(target=run, daemon=True)
