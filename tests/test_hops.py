@@ -21,6 +21,7 @@ SOURCES = [
 
 # Where a call names a reason: by its place, or by its keyword.
 PLACES = {
+    "Answer": 1,
     "Hop": 1,
     "Outcome": 1,
     "PayloadError": 0,

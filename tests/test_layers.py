@@ -45,7 +45,9 @@ MAY_IMPORT = {
     "actions": FOUNDATION | SERVICES | {"outcomes", "wanted"},
     "reconcile": FOUNDATION | SERVICES,
     "doctor": FOUNDATION | SERVICES | {"settings", "resources", "lab"},
-    "copyin": FOUNDATION,
+    "sameness": set(),
+    "upstream": {"errors"},
+    "copyin": FOUNDATION | {"upstream", "sameness"},
     "web": FOUNDATION
     | SERVICES
     | {"forwarder", "sender", "lookups", "actions", "wanted", "reconcile"}
@@ -60,9 +62,10 @@ MAY_IMPORT = {
 # What all pieces of the web stand on; apart from these they do not know one another.
 WEB_GROUND = {("web", name) for name in ("consent", "forms", "guard", "jar", "money", "pages")}
 
-# The view files a user copies import their framework and the core beside them, nothing else.
+# The view files a user copies import their framework and the core beside them, nothing else; the
+# asynchronous one a client too, since the standard library has none.
 FRAMEWORKS = {
-    "dodo_datafast_starlette": {"starlette"},
+    "dodo_datafast_starlette": {"starlette", "httpx"},
     "dodo_datafast_django": {"django"},
     "dodo_datafast_flask": {"flask"},
 }

@@ -108,7 +108,7 @@ def test_each_event_type_in_the_readme_is_one_that_dodo_sends() -> None:
 
 def test_the_lines_that_the_demo_prints_are_those_of_the_readme() -> None:
     """What you will see is what you see."""
-    printed = (ROOT / "kit/cli/demo.py").read_text()
+    printed = (ROOT / "kit/cli/site.py").read_text()
     told = blocks("text")[0].strip().split("\n")
 
     assert [line for line in told[3:] if line not in printed] == []

@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "Show the whole journey on a sandbox: no account, no key.",
     "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
     "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
+    "add": "Copy the helpers into a shop, and see later what changed on either side.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
     "replay": "Send reports and read messages again, after saying which.",
     "forget": "Forget a visitor here and, if wanted, at DataFast.",

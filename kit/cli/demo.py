@@ -1,44 +1,22 @@
 """`kit demo`: the storefront on a sandbox of Dodo and DataFast, or on the real ones with keys."""
 
 import asyncio
-import base64
-import json
 import logging
-import os
-import secrets
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from starlette.applications import Starlette
 
 from kit.cli.serve import serve_shop
 from kit.cli.shop import environment, open_dodo, open_shop
+from kit.cli.site import NAMES, Site, read_keys
+from kit.cli.standins import stand_in
 from kit.errors import DodoError, KitError, SettingsError, TransportError
 from kit.logs import configure_logging
-from kit.resources import resource_dir
-from kit.sandbox.datafast import RATE_LIMIT, create_datafast
-from kit.sandbox.dodo import create_dodo
 from kit.server import Listener, bind, run
 from kit.settings import Settings, read_settings
 from kit.web.storefront.catalogue import DEMO_CATALOGUE, Catalogue, catalogue_from_dodo
-
-WEBSITE_ID = "dfid_sandbox"
-# Three names that a browser treats as three sites, all of them this machine.
-NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
-
-# How visitors are known and waited for, and how fast: what a demo may be told by the environment.
-MODES = (
-    "KIT_CONSENT",
-    "KIT_CONSENT_COOKIE",
-    "KIT_CONSENT_VALUE",
-    "KIT_CONTINUITY",
-    "KIT_COOKIELESS",
-    "KIT_DATAFAST_RATE",
-    "KIT_HOLD_S",
-)
 
 
 @click.command(name="demo")
@@ -55,6 +33,12 @@ MODES = (
     show_default=True,
     help="Folder that keeps the demo's data.",
 )
+@click.option(
+    "--shop",
+    "own_shop",
+    metavar="URL",
+    help="The stand-ins alone, for a shop of your own that runs at this address.",
+)
 @click.option("--ready-fd", type=int, hidden=True, help="Write the URLs there as JSON when up.")
 @click.option(
     "--domain",
@@ -62,7 +46,13 @@ MODES = (
     help="A made-up domain with the shop at shop.DOMAIN, for browsers that were told where it is.",
 )
 def command(
-    port: int, host: str | None, data: Path, ready_fd: int | None, domain: str | None
+    *,
+    port: int,
+    host: str | None,
+    data: Path,
+    own_shop: str | None,
+    ready_fd: int | None,
+    domain: str | None,
 ) -> None:
     """
     Show the whole journey on a sandbox: no account, no key, no network.
@@ -71,6 +61,9 @@ def command(
     the real DataFast.
     """
     configure_logging("text", level=logging.WARNING)
+    if own_shop is not None:
+        stand_in(own_shop, port=port, host=host, data=data, ready_fd=ready_fd)
+        return
     if environment().get("DODO_PAYMENTS_API_KEY"):
         _sell_for_real(port)
         return
@@ -84,7 +77,7 @@ def command(
             for offset, name in enumerate(NAMES)
         }
         ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
-        site = _Site(ports, host, domain, data, _keys(data))
+        site = Site(ports, host, domain, data, read_keys(data))
         shop = open_shop(site.settings(), clock=time.time, catalogue=DEMO_CATALOGUE, sandboxed=True)
         listeners = [
             Listener(shop, sockets["shop"], shop.state.health.broken),
@@ -92,112 +85,6 @@ def command(
             Listener(site.datafast(), sockets["datafast"]),
         ]
         run(listeners, ready=lambda: site.announce(ready_fd))
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """Made once for each data folder; they open nothing but the sandbox."""
-
-    dodo_api_key: str
-    webhook_secret: str
-    datafast_api_key: str
-    secret_key: str
-
-
-def _keys(data: Path) -> _Keys:
-    path = data / "keys.json"
-    if not path.exists():
-        keys = {
-            "dodo_api_key": f"dodo_test_{secrets.token_urlsafe(24)}",
-            "webhook_secret": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
-            "datafast_api_key": f"df_{secrets.token_urlsafe(24)}",
-            "secret_key": secrets.token_urlsafe(32),
-        }
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump(keys, file)
-    try:
-        return _Keys(**json.loads(path.read_text()))
-    except (ValueError, TypeError):
-        raise KitError(f"{path} cannot be read; delete the folder to start afresh") from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """Three servers that know of one another."""
-
-    ports: dict[str, int]
-    host: str | None
-    domain: str | None
-    data: Path
-    keys: _Keys
-
-    def url(self, name: str) -> str:
-        """Return the address that a browser uses."""
-        names = NAMES | ({"shop": f"shop.{self.domain}"} if self.domain else {})
-        return f"http://{self.host or names[name]}:{self.ports[name]}"
-
-    def local_url(self, name: str) -> str:
-        """Return the address that servers use: not every resolver knows *.localhost."""
-        return f"http://127.0.0.1:{self.ports[name]}"
-
-    @property
-    def root(self) -> str:
-        """The root domain that visitors are counted on."""
-        return self.host or self.domain or NAMES["shop"]
-
-    def settings(self) -> Settings:
-        return read_settings(
-            {
-                "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
-                "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
-                "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
-                "DATAFAST_API_KEY": self.keys.datafast_api_key,
-                "DATAFAST_BASE_URL": self.local_url("datafast"),
-                "DATAFAST_WEBSITE_ID": WEBSITE_ID,
-                "DATAFAST_DOMAIN": self.root,
-                "KIT_BASE_URL": self.url("shop"),
-                "KIT_CHECKOUT_HOSTS": self.url("dodo"),
-                "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
-                "KIT_SECRET_KEY": self.keys.secret_key,
-                "KIT_HOLD_S": "15",
-                **{name: value for name, value in environment().items() if name in MODES},
-            }
-        )
-
-    def dodo(self) -> Starlette:
-        return create_dodo(
-            database=str(self.data / "dodo.db"),
-            public_url=self.url("dodo"),
-            templates_dir=resource_dir("templates"),
-            static_dir=resource_dir("static"),
-            api_key=self.keys.dodo_api_key,
-            webhook_secret=self.keys.webhook_secret,
-            webhook_url=f"{self.local_url('shop')}/webhooks/dodo",
-        )
-
-    def datafast(self) -> Starlette:
-        return create_datafast(
-            database=str(self.data / "datafast.db"),
-            api_key=self.keys.datafast_api_key,
-            website_id=WEBSITE_ID,
-            domain=self.root,
-            # Whoever tells the shop to be faster than DataFast allows tells the stand-in too.
-            rate_limit=max(RATE_LIMIT, round(self.settings().datafast_rate)),
-        )
-
-    def announce(self, ready_fd: int | None) -> None:
-        """Say where everything is, the shop first."""
-        shop = self.url("shop")
-        click.echo(f"Shop       {shop}/?utm_source=newsletter")
-        click.echo(f"Inspector  {shop}/inspector")
-        click.echo(f"Sandboxes  {self.url('dodo')} (Dodo)  {self.url('datafast')} (DataFast)")
-        click.echo("Buy a map, pay on the stand-in page, and watch each step in the inspector.")
-        click.echo("No real money moves. Stop with Ctrl-C.")
-        if ready_fd is not None:
-            urls = {name: self.url(name) for name in NAMES}
-            local = {f"{name}_local": self.local_url(name) for name in NAMES}
-            with os.fdopen(ready_fd, "w") as pipe:
-                pipe.write(json.dumps(urls | local) + "\n")
 
 
 def _sell_for_real(port: int) -> None:

@@ -10,6 +10,12 @@ whatever HTTP client and framework the shop has:
     payment = payment_for(event)                       # a Payment, or a Skip that says why not
     outgoing = payment_request(payment, api_key=…)     # read_reply(…) tells what DataFast meant
 
+or both exchanges whole, with a function of the shop's that sends one request:
+
+    shop = read_shop(os.environ)
+    session = carry_out(open_checkout(shop, cart, visitor), send, ends)
+    answer = carry_out(answer_webhook(shop, body, headers, now=time.time()), send, ends)
+
 Rules cite the page they come from: "dodo/…" is docs.dodopayments.com, "datafast/…" is
 datafa.st/docs, "standard-webhooks" is its specification 1.0.0; all as read in November 2026.
 """
@@ -22,13 +28,21 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import Field, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 __all__ = [
@@ -37,10 +51,12 @@ __all__ = [
     "ORDER_REF_KEY",
     "SESSION_COOKIE",
     "VISITOR_COOKIE",
+    "Answer",
     "Basis",
     "CheckoutError",
     "CheckoutSession",
     "Event",
+    "Exchange",
     "Known",
     "MetadataConflict",
     "MetadataError",
@@ -48,13 +64,19 @@ __all__ = [
     "Outgoing",
     "PayloadError",
     "Payment",
+    "Reply",
     "SecretError",
+    "SetupError",
+    "Shop",
     "SignatureError",
     "Signed",
     "Skip",
     "UnknownCurrency",
     "Verdict",
     "Visitor",
+    "answer_webhook",
+    "carry_out",
+    "carry_out_async",
     "checkout_metadata",
     "checkout_request",
     "dodo_url",
@@ -62,11 +84,13 @@ __all__ = [
     "known_from_payment",
     "lookup_request",
     "major_units",
+    "open_checkout",
     "payment_for",
     "payment_request",
     "read_checkout",
     "read_event",
     "read_reply",
+    "read_shop",
     "reversal_minor",
     "signing_key",
     "verify_signature",
@@ -77,20 +101,42 @@ __all__ = [
 
 _Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]]
 
+
+class _Record:
+    """What `dataclass` would generate anew for each record, each time this file is loaded."""
+
+    __slots__ = ()
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __repr__(self) -> str:
+        shown = [each.name for each in self.__dataclass_fields__.values() if each.repr]
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{type(self).__qualname__}({values})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__dataclass_fields__
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.__dataclass_fields__))
+
+
 # --- Visitor ------------------------------------------------------------------------------------
 
 VISITOR_COOKIE: Final = "datafast_visitor_id"
 SESSION_COOKIE: Final = "datafast_session_id"
 
+# Patterns are text, so that each is compiled when it is first used.
 # The tracking script writes a version 4 UUID, and "s" before another one (npm datafast 3.0.18).
 _UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_VISITOR_ID = re.compile(_UUID4)
-_SESSION_ID = re.compile("s" + _UUID4)
-_ANY_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_VISITOR_ID = _UUID4
+_SESSION_ID = "s" + _UUID4
+_ANY_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Visitor(_Record):
     """Who is buying, as far as this request shows."""
 
     visitor_id: str | None
@@ -124,7 +170,7 @@ reason='captured', source='cookie')
             continue
         seen = seen or name == VISITOR_COOKIE
         shape = _VISITOR_ID if name == VISITOR_COOKIE else _SESSION_ID
-        if name not in found and shape.fullmatch(value):
+        if name not in found and re.fullmatch(shape, value):
             found[name] = value
     visitor_id = found.get(VISITOR_COOKIE)
     reason = "captured" if visitor_id else "malformed" if seen else "absent"
@@ -140,7 +186,7 @@ def visitor_from_page(value: str | None) -> Visitor:
     """
     if not value:
         return Visitor(None, None, "absent", "page")
-    if not _ANY_UUID.fullmatch(value):
+    if not re.fullmatch(_ANY_UUID, value):
         return Visitor(None, None, "cookieless_format", "page")
     return Visitor(value, None, "captured", "page")
 
@@ -152,16 +198,16 @@ DODO_CHECKOUT_HOSTS: Final = ("checkout.dodopayments.com", "test.checkout.dodopa
 
 # Limits of one metadata object: dodo/api-reference/metadata.
 _METADATA_PAIRS = 50
-_METADATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_METADATA_KEY = r"[A-Za-z0-9_-]{1,40}"
 _METADATA_VALUE_LENGTH = 500
 
 # dodo/api-reference/introduction: `api.dodopayments.com` is not a host of the API.
 _DODO_URLS: Final = MappingProxyType(
     {"test_mode": "https://test.dodopayments.com", "live_mode": "https://live.dodopayments.com"}
 )
-_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_OBJECT_ID = r"[A-Za-z0-9_-]{1,128}"
 # Browsers drop tabs and newlines and read a backslash as a slash; nothing honest holds either.
-_NOT_IN_A_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
+_NOT_IN_A_URL = r"[\s\\\x00-\x1f\x7f]"
 
 
 class MetadataError(ValueError):
@@ -189,8 +235,8 @@ class CheckoutError(Exception):
         self.retryable = retryable
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Outgoing(_Record):
     """One HTTP request to make. The headers carry the key, so they stay out of the repr."""
 
     method: str
@@ -199,8 +245,7 @@ class Outgoing:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckoutSession:
+class CheckoutSession(NamedTuple):
     """An opened checkout session; `checkout_url` is None only where Dodo needs no page."""
 
     session_id: str
@@ -247,7 +292,7 @@ def checkout_metadata(
     if len(metadata) > _METADATA_PAIRS:
         raise MetadataError(f"{len(metadata)} metadata pairs; Dodo takes {_METADATA_PAIRS}")
     for key, value in metadata.items():
-        if not _METADATA_KEY.fullmatch(key):
+        if not re.fullmatch(_METADATA_KEY, key):
             raise MetadataError(f"metadata key {key!r} is not 1 to 40 of A-Z a-z 0-9 _ -")
         if len(value) > _METADATA_VALUE_LENGTH:
             raise MetadataError(
@@ -259,7 +304,7 @@ def checkout_metadata(
 def _keeps_existing(theirs: str | None, ours: str | None, on_conflict: str) -> bool:
     if ours is None or theirs is None:
         return theirs is not None
-    if not _ANY_UUID.fullmatch(theirs):
+    if not re.fullmatch(_ANY_UUID, theirs):
         return False  # it names nobody, so there is nothing to keep
     if on_conflict == "error":
         raise MetadataConflict(VISITOR_COOKIE)
@@ -311,7 +356,7 @@ def checkout_request(
         if quantity < 1:
             raise ValueError(f"a quantity of {quantity}; it must be 1 or more")
     target = urlsplit(return_url)
-    spaced = _NOT_IN_A_URL.search(return_url)
+    spaced = re.search(_NOT_IN_A_URL, return_url)
     if spaced or target.scheme not in ("https", "http") or not target.hostname:
         raise ValueError("return_url must be an absolute http or https URL")
     body = {
@@ -340,7 +385,7 @@ def lookup_request(
     """
     if kind not in ("payments", "subscriptions", "checkouts"):
         raise ValueError(f"no lookup of {kind!r}")
-    if not _OBJECT_ID.fullmatch(object_id):
+    if not re.fullmatch(_OBJECT_ID, object_id):
         raise ValueError("an object id is 1 to 128 of A-Z a-z 0-9 _ -")
     url = f"{dodo_url(environment, base_url)}/{kind}/{object_id}"
     return Outgoing("GET", url, _json_headers(api_key), b"")
@@ -364,14 +409,14 @@ def read_checkout(
         raise CheckoutError(
             f"Dodo refused the checkout with {status}: {_short(message) or 'no message'}",
             status=status,
-            code=code if isinstance(code, str) and _OBJECT_ID.fullmatch(code) else "UNKNOWN",
+            code=code if isinstance(code, str) and re.fullmatch(_OBJECT_ID, code) else "UNKNOWN",
             # dodo/api-reference/error-codes: 409 is a busy discount, 429 the rate limit.
             retryable=status in (408, 409, 425, 429) or status >= 500,
         )
     session_id, url, payment_id = (
         reply.get(name) for name in ("session_id", "checkout_url", "payment_id")
     )
-    if not isinstance(session_id, str) or not _OBJECT_ID.fullmatch(session_id):
+    if not isinstance(session_id, str) or not re.fullmatch(_OBJECT_ID, session_id):
         raise _unusable(status, "BAD_SESSION", "Dodo's answer names no checkout session")
     if url is not None and not (isinstance(url, str) and _allowed(url, hosts)):
         raise _unusable(
@@ -385,7 +430,7 @@ def _unusable(status: int, code: str, message: str) -> CheckoutError:
 
 
 def _allowed(url: str, hosts: Iterable[str]) -> bool:
-    if _NOT_IN_A_URL.search(url):
+    if re.search(_NOT_IN_A_URL, url):
         return False
     try:
         target = urlsplit(url)
@@ -428,9 +473,9 @@ def _json_headers(api_key: str) -> dict[str, str]:
 
 _ID_HEADER, _TIME_HEADER, _SIGNATURE_HEADER = "webhook-id", "webhook-timestamp", "webhook-signature"
 # The signed text is `id.timestamp.body`: an id with a dot in it could shift the boundaries.
-_MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
-_SHA256_BASE64 = re.compile(r"[A-Za-z0-9+/]{43}=")
+_MESSAGE_ID = r"[A-Za-z0-9_-]{1,128}"
+_UNIX_SECONDS = r"[0-9]{1,12}"
+_SIGNATURE_V1 = r"v1,[A-Za-z0-9+/]{43}="
 _MAX_SIGNATURES = 32
 _MAX_DEPTH = 64
 _MAX_EXPONENT = 308
@@ -468,8 +513,8 @@ class PayloadError(Exception):
         self.signed = signed
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Signed(_Record):
     """One message whose bytes are proven, not yet read."""
 
     id: str
@@ -477,8 +522,8 @@ class Signed:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Event(_Record):
     """One verified webhook message."""
 
     id: str
@@ -532,12 +577,10 @@ def verify_signature(
         raise SecretError("no webhook secret is set")
     values = _single_headers(headers, (_ID_HEADER, _TIME_HEADER, _SIGNATURE_HEADER))
     message_id, sent_at, signatures = values
-    if not _MESSAGE_ID.fullmatch(message_id) or not _UNIX_SECONDS.fullmatch(sent_at):
+    if not re.fullmatch(_MESSAGE_ID, message_id) or not re.fullmatch(_UNIX_SECONDS, sent_at):
         raise SignatureError("malformed")
     candidates = [
-        entry[3:]
-        for entry in signatures.split(" ")
-        if entry.startswith("v1,") and _SHA256_BASE64.fullmatch(entry, 3)
+        entry[3:] for entry in signatures.split(" ") if re.fullmatch(_SIGNATURE_V1, entry)
     ]
     if not 1 <= len(candidates) <= _MAX_SIGNATURES:
         raise SignatureError("malformed")
@@ -743,8 +786,8 @@ def major_units(amount_minor: int, currency: str) -> Decimal:
 Basis: TypeAlias = Literal["gross", "net", "settlement"]
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Payment(_Record):
     """One report to DataFast; field names are the wire's (datafast/api/website/payments/create)."""
 
     amount: Decimal
@@ -784,8 +827,7 @@ class Payment:
         return f'{{"amount":{plain},{json.dumps(rest, separators=(",", ":"))[1:]}'.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(NamedTuple):
     """An event that is not reported, and why."""
 
     reason: str
@@ -793,8 +835,7 @@ class Skip:
     """An object that would make it reportable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Original:
+class Original(NamedTuple):
     """The sale that a refund or dispute belongs to; amounts in minor units."""
 
     total_minor: int
@@ -811,8 +852,7 @@ class Original:
     """Whether a dispute is: then a refund may find less left than it names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What a memory can add to an event; the one bridge between a ledger and this file."""
 
     visitor_id: str | None = None
@@ -824,7 +864,11 @@ class Known:
 
 
 def payment_for(
-    event: Event, known: Known = Known(), *, basis: Basis = "gross", send_customer: bool = False
+    event: Event,
+    known: Known = Known(),  # noqa: B008 - it cannot change
+    *,
+    basis: Basis = "gross",
+    send_customer: bool = False,
 ) -> Payment | Skip:
     """
     Turn a webhook event into the report DataFast gets, or say why there is none.
@@ -881,15 +925,13 @@ def known_from_payment(payment: Mapping[str, Any]) -> Known:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
+class _Report(NamedTuple):
     event: Event
     known: Known
     basis: Basis
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     amount: Decimal
     currency: str
     transaction_id: str
@@ -1088,7 +1130,7 @@ def _is_renewal(data: Mapping[str, Any]) -> bool:
 
 def _metadata_visitor(data: Mapping[str, Any]) -> str | None:
     value = _mapping(data.get("metadata")).get(VISITOR_COOKIE)
-    return value if isinstance(value, str) and _ANY_UUID.fullmatch(value) else None
+    return value if isinstance(value, str) and re.fullmatch(_ANY_UUID, value) else None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -1096,7 +1138,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _identifier(value: object) -> str | None:
-    return value if isinstance(value, str) and _OBJECT_ID.fullmatch(value) else None
+    return value if isinstance(value, str) and re.fullmatch(_OBJECT_ID, value) else None
 
 
 def _text(value: object) -> str | None:
@@ -1107,19 +1149,16 @@ def _text(value: object) -> str | None:
 
 # --- DataFast -----------------------------------------------------------------------------------
 
-_WEBSITE_ID = re.compile(r"[0-9a-f]{24}")
+_WEBSITE_ID = r"[0-9a-f]{24}"
 _MAX_RETRY_AFTER_S = 3600.0
 # No reply text but one is documented; these words are what integrators have seen.
-_NO_PAGEVIEW = re.compile(r"first event|visitor", re.IGNORECASE)
-_DUPLICATE = re.compile(r"duplicate|already (?:exists|recorded|processed)", re.IGNORECASE)
-_ATTRIBUTED = re.compile(r"\battributed\b", re.IGNORECASE)
-_UNATTRIBUTED = re.compile(
-    r"(?:\b(?:not|never|cannot)|n['\u2019]t)\b[^.;]*\battribut", re.IGNORECASE
-)
+_NO_PAGEVIEW = r"(?i)first event|visitor"
+_DUPLICATE = r"(?i)duplicate|already (?:exists|recorded|processed)"
+_ATTRIBUTED = r"(?i)\battributed\b"
+_UNATTRIBUTED = r"(?i)(?:\b(?:not|never|cannot)|n['\u2019]t)\b[^.;]*\battribut"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """
     What DataFast's answer meant.
 
@@ -1155,9 +1194,13 @@ def payment_request(
 def _website_query(api_key: str, website_id: str | None) -> str:
     if not api_key.startswith("dft_"):
         return ""
-    if not website_id or not _WEBSITE_ID.fullmatch(website_id):
+    if website_id is None or not _is_website_id(website_id):
         raise ValueError("a dft_ token needs website_id: 24 hex digits, not the script's dfid_…")
     return "?" + urlencode({"websiteId": website_id}, quote_via=quote)
+
+
+def _is_website_id(text: str | None) -> bool:
+    return text is not None and re.fullmatch(_WEBSITE_ID, text) is not None
 
 
 def read_reply(
@@ -1191,9 +1234,9 @@ def read_reply(
     enveloped = reply.get("status") == "error" and isinstance(reply.get("error"), Mapping)
     if not enveloped and (status not in (400, 409, 413, 422) or _is_html(body)):
         return Verdict("misconfigured", "wrong_address")
-    if message and _NO_PAGEVIEW.search(message):
+    if message and re.search(_NO_PAGEVIEW, message):
         return Verdict("no_pageview", "no_pageview", None, message)
-    if message and _DUPLICATE.search(message):
+    if message and re.search(_DUPLICATE, message):
         return Verdict("duplicate", "duplicate", None, message)
     return Verdict("rejected", "rejected", None, message)
 
@@ -1205,10 +1248,10 @@ def _accepted(
     echo = reply.get("transaction_id")
     said = message or ""
     if reply.get("status") == "error":
-        unknown = _NO_PAGEVIEW.search(said)
+        unknown = re.search(_NO_PAGEVIEW, said)
         kind, reason = ("no_pageview",) * 2 if unknown else ("unconfirmed", "reply_error")
         return Verdict(kind, reason, None, message)
-    if _DUPLICATE.search(said) and echo in (None, transaction_id):
+    if re.search(_DUPLICATE, said) and echo in (None, transaction_id):
         return Verdict("duplicate", "duplicate", None, message)
     if re.search(r"first event", said, re.IGNORECASE):
         return Verdict("no_pageview", "no_pageview", None, message)
@@ -1217,7 +1260,7 @@ def _accepted(
         return Verdict("unconfirmed", reason, None, message)
     if not visitor_sent:
         return Verdict("recorded", "recorded_without_visitor", None, message)
-    if _ATTRIBUTED.search(said) and not _UNATTRIBUTED.search(said):
+    if re.search(_ATTRIBUTED, said) and not re.search(_UNATTRIBUTED, said):
         return Verdict("attributed", "attributed", None, message)
     return Verdict("recorded", "attribution_not_stated", None, message)
 
@@ -1269,3 +1312,286 @@ def _short(value: object) -> str | None:
 
 def _is_html(body: bytes) -> bool:
     return body.lstrip()[:1] == b"<"
+
+
+# --- A shop without a memory --------------------------------------------------------------------
+
+# Reasons that need nobody's eye; a log shows all others as warnings.
+_ROUTINE = frozenset(
+    {"attributed", "recorded_without_visitor", "duplicate", "event_not_money", "zero_amount"}
+    | {"paid_trial", "trial_over", "payment_method_update", "status_not_succeeded"}
+    | {"already_reversed"}
+)
+_LOOPBACK = r"localhost|.+\.localhost|127(?:\.[0-9]+){3}|::1"
+_T = TypeVar("_T")
+
+
+class SetupError(ValueError):
+    """Variables that cannot be used: every problem at once, and no value."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class Shop(NamedTuple):
+    """The accounts of a shop, and what it sells. Its repr shows nothing of them."""
+
+    dodo_api_key: str
+    webhook_keys: tuple[str, ...]
+    datafast_api_key: str
+    return_url: str
+    products: frozenset[str]
+    """The product ids a buyer may choose."""
+    environment: str
+    dodo_base_url: str | None
+    datafast_base_url: str
+    website_id: str | None
+    checkout_hosts: tuple[str, ...]
+    sends_test: bool
+
+    def __repr__(self) -> str:
+        return f"Shop({self.environment!r}, …)"
+
+    @property
+    def withholds(self) -> bool:
+        """Whether payments stay here: DataFast has no test mode and would count test ones."""
+        host = urlsplit(self.datafast_base_url).hostname or ""
+        real = host == "datafa.st" or host.endswith(".datafa.st")
+        return real and self.environment == "test_mode" and not self.sends_test
+
+
+class Reply(NamedTuple):
+    """One whole HTTP answer."""
+
+    status: int
+    headers: _Headers
+    body: bytes
+
+
+class Answer(NamedTuple):
+    """What to answer a webhook with, and why."""
+
+    status: int
+    reason: str
+    event_id: str | None = None
+
+    @property
+    def level(self) -> int:
+        """As in `logging`: 20 (information) where nobody needs to look, else 30 (a warning)."""
+        return 20 if self.status == 200 and self.reason in _ROUTINE else 30
+
+
+Exchange: TypeAlias = Generator[Outgoing, Reply | None, _T]
+"""Yields requests, takes their answers (None where none came in time), and returns its outcome."""
+
+
+def read_shop(environ: Mapping[str, str]) -> Shop:
+    """
+    Read a shop's variables, under the names that Dodo and DataFast users have already.
+
+    Needed: `DODO_PAYMENTS_API_KEY`, `DODO_PAYMENTS_WEBHOOK_KEY` (several while rotating, separated
+    by commas), `DODO_PAYMENTS_RETURN_URL`, `DATAFAST_API_KEY`, `KIT_PRODUCTS`. Optional:
+    `DODO_PAYMENTS_ENVIRONMENT` ("test_mode"), `DODO_PAYMENTS_BASE_URL`, `DATAFAST_BASE_URL`,
+    `DATAFAST_API_WEBSITE_ID`, `KIT_CHECKOUT_HOSTS`, `KIT_SEND_TEST`. Raises SetupError.
+    """
+    problems: list[str] = []
+
+    def words(name: str, needed: str = "") -> tuple[str, ...]:
+        found = tuple(word for word in re.split(r"[\s,]+", environ.get(name, "")) if word)
+        if needed and not found:
+            problems.append(f"{name} is not set: it must be {needed}")
+        return found
+
+    def word(name: str, needed: str = "") -> str:
+        return "".join(words(name, needed)[:1])
+
+    def url(name: str, needed: str = "") -> str:
+        value = word(name, needed)
+        if value and not _is_safe(value):
+            problems.append(f"{name} must be an https URL (http on localhost only)")
+        return value
+
+    shop = Shop(
+        dodo_api_key=word("DODO_PAYMENTS_API_KEY", "a Dodo key with write access"),
+        webhook_keys=words("DODO_PAYMENTS_WEBHOOK_KEY", "the secret of Dodo's webhook endpoint"),
+        datafast_api_key=word("DATAFAST_API_KEY", "the DataFast website's API key"),
+        return_url=url("DODO_PAYMENTS_RETURN_URL", "the page where buyers come back to"),
+        products=frozenset(words("KIT_PRODUCTS", "the ids of products for sale")),
+        environment=word("DODO_PAYMENTS_ENVIRONMENT") or "test_mode",
+        dodo_base_url=url("DODO_PAYMENTS_BASE_URL") or None,
+        datafast_base_url=url("DATAFAST_BASE_URL") or "https://datafa.st",
+        website_id=word("DATAFAST_API_WEBSITE_ID") or None,
+        checkout_hosts=words("KIT_CHECKOUT_HOSTS") or DODO_CHECKOUT_HOSTS,
+        sends_test=word("KIT_SEND_TEST").lower() in ("1", "true", "yes", "on"),
+    )
+    problems += _problems(shop)
+    if problems:
+        raise SetupError(problems)
+    return shop
+
+
+def _problems(shop: Shop) -> Iterator[str]:
+    for key in shop.webhook_keys:
+        try:
+            signing_key(key)
+        except SecretError as problem:
+            yield f"DODO_PAYMENTS_WEBHOOK_KEY: {problem}"
+    if shop.environment not in _DODO_URLS:
+        yield "DODO_PAYMENTS_ENVIRONMENT must be test_mode or live_mode"
+    for prefix, environment in (("dodo_test_", "test_mode"), ("dodo_live_", "live_mode")):
+        if shop.dodo_api_key.startswith(prefix) and shop.environment != environment:
+            yield f"DODO_PAYMENTS_API_KEY is a key of {environment}: set DODO_PAYMENTS_ENVIRONMENT"
+    if shop.datafast_api_key.startswith("dft_") and not _is_website_id(shop.website_id):
+        yield "DATAFAST_API_KEY is an account token: set DATAFAST_API_WEBSITE_ID to 24 hex digits"
+
+
+def _is_safe(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    local = parts.scheme == "http" and re.fullmatch(_LOOPBACK, host) is not None
+    return bool(host) and "@" not in parts.netloc and (parts.scheme == "https" or local)
+
+
+def open_checkout(
+    shop: Shop,
+    product_cart: Sequence[Mapping[str, Any]],
+    visitor: Visitor,
+    *,
+    metadata: Mapping[str, object] | None = None,
+    return_url: str | None = None,
+    **fields: Any,
+) -> Exchange[CheckoutSession]:
+    """
+    Open a checkout session that carries the visitor: one request.
+
+    `metadata` are the shop's own pairs, `fields` as in `checkout_request`. Raises CheckoutError,
+    also where no answer came, and what `checkout_request` and `checkout_metadata` raise.
+    """
+    reply = yield checkout_request(
+        product_cart,
+        metadata=checkout_metadata(visitor, existing=metadata),
+        return_url=return_url or shop.return_url,
+        api_key=shop.dodo_api_key,
+        environment=shop.environment,
+        base_url=shop.dodo_base_url,
+        **fields,
+    )
+    if reply is None:
+        raise CheckoutError("Dodo gave no answer", status=0, code="NO_ANSWER", retryable=True)
+    return read_checkout(reply.status, reply.body, hosts=shop.checkout_hosts)
+
+
+def answer_webhook(
+    shop: Shop,
+    body: bytes,
+    headers: _Headers,
+    *,
+    now: float,
+    basis: Basis = "gross",
+    send_customer: bool = False,
+) -> Exchange[Answer]:
+    """
+    Verify one webhook and report it to DataFast before Dodo is answered: three requests at most.
+
+    200 where sending again cannot help, 503 where it can: then Dodo sends it again, for 27 h 35 min
+    (dodo/developer-resources/webhooks), and the same `transaction_id` keeps it from counting twice.
+    A visitor whom DataFast does not take is left out at once, so that the money counts. Nothing is
+    remembered: refunds are not summed up, disputes not netted, visitors not waited for.
+    """
+    try:
+        event = verify_webhook(body, headers, shop.webhook_keys, now=now)
+    except SignatureError as refused:
+        return Answer(401, refused.reason)
+    except PayloadError as refused:
+        return Answer(200, refused.reason, refused.signed.id)
+    report = payment_for(event, basis=basis, send_customer=send_customer)
+    payment_id = _identifier(event.data.get("payment_id"))
+    if isinstance(report, Skip) and (report.needs != "payment" or payment_id is None):
+        return Answer(200, report.reason, event.id)
+    if shop.withholds:
+        return Answer(200, "test_mode", event.id)
+    if isinstance(report, Skip):
+        sale = yield from _read_payment(shop, payment_id or "")
+        if sale is None:
+            return Answer(503, "dodo_unreachable", event.id)
+        whole = replace(event, data=sale) if event.type == "payment.succeeded" else event
+        known = known_from_payment(sale)
+        report = payment_for(whole, known, basis=basis, send_customer=send_customer)
+    if isinstance(report, Skip):
+        return Answer(200, report.reason, event.id)
+    verdict = yield from _report_payment(shop, report, now)
+    if verdict.kind in ("no_pageview", "unconfirmed", "rejected"):
+        # It counts if DataFast dropped the first, and is a duplicate if it kept it.
+        again = replace(report, datafast_visitor_id=None)
+        second = yield from _report_payment(shop, again, now)
+        if second.kind in ("retry", "misconfigured"):
+            verdict = second
+        elif verdict.kind == "rejected" and second.kind in ("recorded", "duplicate"):
+            verdict = Verdict("recorded", "visitor_dropped")
+    status = 503 if verdict.kind in ("retry", "misconfigured") else 200
+    return Answer(status, verdict.reason, event.id)
+
+
+def _read_payment(shop: Shop, payment_id: str) -> Exchange[Mapping[str, Any] | None]:
+    reply = yield lookup_request(
+        "payments",
+        payment_id,
+        api_key=shop.dodo_api_key,
+        environment=shop.environment,
+        base_url=shop.dodo_base_url,
+    )
+    payment = _json_object(reply.body) if reply is not None and reply.status == 200 else {}
+    return payment if payment.get("payment_id") == payment_id else None
+
+
+def _report_payment(shop: Shop, payment: Payment, now: float) -> Exchange[Verdict]:
+    reply = yield payment_request(
+        payment,
+        api_key=shop.datafast_api_key,
+        website_id=shop.website_id,
+        base_url=shop.datafast_base_url,
+    )
+    if reply is None:
+        return Verdict("retry", "datafast_unavailable")
+    return read_reply(
+        reply.status,
+        reply.headers,
+        reply.body,
+        transaction_id=payment.transaction_id,
+        now=now,
+        visitor_sent=payment.datafast_visitor_id is not None,
+    )
+
+
+def carry_out(
+    exchange: Exchange[_T], send: Callable[[Outgoing, float], Reply | None], ends: float
+) -> _T:
+    """
+    Run an exchange: `send` gets each request, and by when all of them must be answered.
+
+    `ends` is on whatever clock `send` reads. What either of them raises gets out.
+    """
+    try:
+        outgoing = next(exchange)
+        while True:
+            outgoing = exchange.send(send(outgoing, ends))
+    except StopIteration as done:
+        outcome: _T = done.value
+        return outcome
+
+
+async def carry_out_async(
+    exchange: Exchange[_T], send: Callable[[Outgoing, float], Awaitable[Reply | None]], ends: float
+) -> _T:
+    """Run an exchange as `carry_out` does, with a coroutine function that sends."""
+    try:
+        outgoing = next(exchange)
+        while True:
+            outgoing = exchange.send(await send(outgoing, ends))
+    except StopIteration as done:
+        outcome: _T = done.value
+        return outcome

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import kit.helpers.dodo_datafast as core
+from kit import web
 
 SOURCE = Path(core.__file__).read_text("utf-8")
 TREE = ast.parse(SOURCE)
@@ -31,7 +32,11 @@ def public_names() -> set[str]:
     found: set[str] = set()
     for node in TREE.body:
         match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 found.add(name)
             case ast.AnnAssign(target=ast.Name(id=name)):
                 found.add(name)
@@ -66,6 +71,17 @@ def alone(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(
+    "module", ["storefront/checkout.py", "storefront/orders.py", "receiver.py"]
+)
+def test_the_shop_that_is_tested_end_to_end_uses_this_very_file(module: str) -> None:
+    """What is proven in a browser is what is copied."""
+    tree = ast.parse((Path(web.__file__).parent / module).read_text("utf-8"))
+    sources = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+    assert core.__name__ in sources
+
+
 def test_the_licence_comes_first() -> None:
     """A copied file carries its licence with it."""
     assert SOURCE.splitlines()[0] == "# SPDX-License-Identifier: MIT"
@@ -96,6 +112,17 @@ def test_nothing_that_does_io_or_reads_a_clock_is_called() -> None:
 
     assert not names & {"open", "print", "input", "eval", "exec", "compile", "__import__"}
     assert not attributes & {"now", "utcnow", "today", "environ", "getenv", "urlopen"}
+
+
+def test_loading_it_compiles_no_pattern() -> None:
+    """Each is compiled when it is first used: a shop's start does not wait for it."""
+    compiled = [
+        node
+        for node in ast.walk(TREE)
+        if isinstance(node, ast.Attribute) and node.attr == "compile"
+    ]
+
+    assert compiled == []
 
 
 def test_no_binary_float_touches_money() -> None:
@@ -133,7 +160,7 @@ def test_every_public_name_is_documented() -> None:
     undocumented = {
         node.name
         for node in TREE.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         and not node.name.startswith("_")
         and not ast.get_docstring(node)
     }

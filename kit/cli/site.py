@@ -1,0 +1,149 @@
+"""Where the demo's servers are, and the keys they know one another by."""
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from starlette.applications import Starlette
+
+from kit.cli.shop import environment
+from kit.errors import KitError
+from kit.resources import resource_dir
+from kit.sandbox.datafast import RATE_LIMIT, create_datafast
+from kit.sandbox.dodo import create_dodo
+from kit.settings import Settings, read_settings
+
+WEBSITE_ID = "dfid_sandbox"
+# Three names that a browser treats as three sites, all of them this machine.
+NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
+
+# How visitors are known and waited for, and how fast: what a demo may be told by the environment.
+MODES = (
+    "KIT_CONSENT",
+    "KIT_CONSENT_COOKIE",
+    "KIT_CONSENT_VALUE",
+    "KIT_CONTINUITY",
+    "KIT_COOKIELESS",
+    "KIT_DATAFAST_RATE",
+    "KIT_HOLD_S",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Made once for each data folder; they open nothing but the sandbox."""
+
+    dodo_api_key: str
+    webhook_secret: str
+    datafast_api_key: str
+    secret_key: str
+
+
+def read_keys(data: Path) -> Keys:
+    """Return a folder's keys, made when it has none. Raises KitError."""
+    path = data / "keys.json"
+    if not path.exists():
+        keys = {
+            "dodo_api_key": f"dodo_test_{secrets.token_urlsafe(24)}",
+            "webhook_secret": "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            "datafast_api_key": f"df_{secrets.token_urlsafe(24)}",
+            "secret_key": secrets.token_urlsafe(32),
+        }
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            json.dump(keys, file)
+    try:
+        return Keys(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise KitError(f"{path} cannot be read; delete the folder to start afresh") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Three servers that know of one another."""
+
+    ports: dict[str, int]
+    host: str | None
+    domain: str | None
+    """A made-up domain with the shop at shop.DOMAIN, for browsers that were told where it is."""
+    data: Path
+    keys: Keys
+
+    def url(self, name: str) -> str:
+        """Return the address that a browser uses."""
+        names = NAMES | ({"shop": f"shop.{self.domain}"} if self.domain else {})
+        return f"http://{self.host or names[name]}:{self.ports[name]}"
+
+    def local_url(self, name: str) -> str:
+        """Return the address that servers use: not every resolver knows *.localhost."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    @property
+    def root(self) -> str:
+        """The root domain that visitors are counted on."""
+        return self.domain or urlsplit(self.url("shop")).hostname or ""
+
+    def settings(self) -> Settings:
+        """Return what the demo's shop is told."""
+        return read_settings(
+            {
+                "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
+                "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
+                "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
+                "DATAFAST_API_KEY": self.keys.datafast_api_key,
+                "DATAFAST_BASE_URL": self.local_url("datafast"),
+                "DATAFAST_WEBSITE_ID": WEBSITE_ID,
+                "DATAFAST_DOMAIN": self.root,
+                "KIT_BASE_URL": self.url("shop"),
+                "KIT_CHECKOUT_HOSTS": self.url("dodo"),
+                "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
+                "KIT_SECRET_KEY": self.keys.secret_key,
+                "KIT_HOLD_S": "15",
+                **{name: value for name, value in environment().items() if name in MODES},
+            }
+        )
+
+    def dodo(self) -> Starlette:
+        """Return the stand-in for Dodo."""
+        return create_dodo(
+            database=str(self.data / "dodo.db"),
+            public_url=self.url("dodo"),
+            templates_dir=resource_dir("templates"),
+            static_dir=resource_dir("static"),
+            api_key=self.keys.dodo_api_key,
+            webhook_secret=self.keys.webhook_secret,
+            webhook_url=f"{self.local_url('shop')}/webhooks/dodo",
+        )
+
+    def datafast(self) -> Starlette:
+        """Return the stand-in for DataFast."""
+        return create_datafast(
+            database=str(self.data / "datafast.db"),
+            api_key=self.keys.datafast_api_key,
+            website_id=WEBSITE_ID,
+            domain=self.root,
+            # Whoever tells the shop to be faster than DataFast allows tells the stand-in too.
+            rate_limit=max(RATE_LIMIT, round(self.settings().datafast_rate)),
+        )
+
+    def announce(self, ready_fd: int | None) -> None:
+        """Say where everything is, the shop first."""
+        shop = self.url("shop")
+        click.echo(f"Shop       {shop}/?utm_source=newsletter")
+        click.echo(f"Inspector  {shop}/inspector")
+        click.echo(f"Sandboxes  {self.url('dodo')} (Dodo)  {self.url('datafast')} (DataFast)")
+        click.echo("Buy a map, pay on the stand-in page, and watch each step in the inspector.")
+        click.echo("No real money moves. Stop with Ctrl-C.")
+        self.report(ready_fd)
+
+    def report(self, ready_fd: int | None) -> None:
+        """Write the addresses to a file descriptor, for a program that waits for them."""
+        if ready_fd is not None:
+            urls = {name: self.url(name) for name in NAMES}
+            local = {f"{name}_local": self.local_url(name) for name in NAMES}
+            with os.fdopen(ready_fd, "w") as pipe:
+                pipe.write(json.dumps(urls | local) + "\n")
