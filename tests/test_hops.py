@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
     path
     for path in sorted((ROOT / "kit").rglob("*.py"))
-    if "sandbox" not in path.parts and path.name != "hops.py"
+    if "sandbox" not in path.parts and path.name not in ("hops.py", "diagnoses.py")
 ]
 
 # Where a call names a reason: by its place, or by its keyword.
@@ -33,7 +33,7 @@ PLACES = {
 }
 KEYWORDS = {"held_for", "parked_for", "pause_reason", "reason"}
 # Returns a reason.
-RETURNS = {"_return_reason"}
+RETURNS = {"_return_reason", "_fault"}
 # What a delivery counts as: the column "kind" is the reason of a journey's hop.
 KINDS = {"sale", "refund", "dispute", "trial"}
 # Written in a place for a reason, and none that a hop shows: the name of an action that is asked

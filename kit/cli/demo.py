@@ -27,6 +27,7 @@ from kit.web.storefront.catalogue import DEMO_CATALOGUE, Catalogue, catalogue_fr
 
 WEBSITE_ID = "dfid_sandbox"
 # Three names that a browser treats as three sites, all of them this machine.
+_QUOTED = str.maketrans({"'": "\\'", "\\": "\\\\"})
 NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
 
 # How visitors are known: what a demo may be told by the environment.
@@ -78,11 +79,15 @@ def command(port: int, host: str | None, data: Path, ready_fd: int | None) -> No
         site = _Site(ports, host, data, _keys(data))
         apps = {
             "shop": open_shop(
-                site.settings(), clock=time.time, catalogue=DEMO_CATALOGUE, sandboxed=True
+                read_settings(site.variables()),
+                clock=time.time,
+                catalogue=DEMO_CATALOGUE,
+                sandboxed=True,
             ),
             "dodo": site.dodo(),
             "datafast": site.datafast(),
         }
+        site.write_variables()
         listeners = [Listener(apps[name], sockets[name]) for name in NAMES]
         run(listeners, ready=lambda: site.announce(ready_fd))
 
@@ -131,24 +136,31 @@ class _Site:
         """Return the address that servers use: not every resolver knows *.localhost."""
         return f"http://127.0.0.1:{self.ports[name]}"
 
-    def settings(self) -> Settings:
-        return read_settings(
-            {
-                "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
-                "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
-                "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
-                "DATAFAST_API_KEY": self.keys.datafast_api_key,
-                "DATAFAST_BASE_URL": self.local_url("datafast"),
-                "DATAFAST_WEBSITE_ID": WEBSITE_ID,
-                "DATAFAST_DOMAIN": self.host or NAMES["shop"],
-                "KIT_BASE_URL": self.url("shop"),
-                "KIT_CHECKOUT_HOSTS": self.url("dodo"),
-                "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
-                "KIT_SECRET_KEY": self.keys.secret_key,
-                "KIT_HOLD_S": "15",
-                **{name: value for name, value in environment().items() if name in MODES},
-            }
-        )
+    def variables(self) -> dict[str, str]:
+        """Return the environment that a shop on these stand-ins runs in."""
+        return {
+            "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
+            "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
+            "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
+            "DATAFAST_API_KEY": self.keys.datafast_api_key,
+            "DATAFAST_BASE_URL": self.local_url("datafast"),
+            "DATAFAST_WEBSITE_ID": WEBSITE_ID,
+            "DATAFAST_DOMAIN": self.host or NAMES["shop"],
+            "KIT_BASE_URL": self.url("shop"),
+            "KIT_CHECKOUT_HOSTS": self.url("dodo"),
+            "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
+            "KIT_SECRET_KEY": self.keys.secret_key,
+            "KIT_HOLD_S": "15",
+        } | {name: value for name, value in environment().items() if name in MODES}
+
+    def write_variables(self) -> None:
+        """Keep them in a file, so that other commands can be told of this demo."""
+        lines = [
+            f"{name}='{value.translate(_QUOTED)}'\n" for name, value in self.variables().items()
+        ]
+        path = self.data / "demo.env"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.writelines(lines)
 
     def dodo(self) -> Starlette:
         return create_dodo(
