@@ -113,6 +113,11 @@ def review_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ..
     return _read(source), tuple(source.problems)
 
 
+def variable_of(problem: str) -> str:
+    """Return the name of the variable that a problem of `review_settings` is about."""
+    return re.match(r"\w*", problem)[0]  # type: ignore[index]  # it matches everything
+
+
 def setting_names() -> frozenset[str]:
     """Return the names of all variables that the settings are read from."""
     source = _Source({})

@@ -13,7 +13,7 @@ from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.helpers.dodo_datafast import Outgoing
 from kit.hops import Hop
-from kit.settings import Settings
+from kit.settings import Settings, variable_of
 from kit.transport import Reply, send
 
 DEADLINE_S = 10.0
@@ -50,7 +50,7 @@ class Setup:
 
     def needs(self, what: str, *names: str) -> list[Hop]:
         """Return what to say of a check that cannot be made because these variables are wrong."""
-        wrong = {found[0] for each in self.problems if (found := re.match(r"\w+", each))}
+        wrong = {variable_of(each) for each in self.problems}
         missing = [name for name in names if name in wrong]
         return [Hop(what, "not_checked", seen=f"needs {' and '.join(missing)}")] if missing else []
 

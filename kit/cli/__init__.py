@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
     "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
+    "webhook": "Make this shop's webhook endpoint at Dodo, and print its secret once.",
     "doctor": "Look at everything that a sale passes, and say how to mend what is wrong.",
     "replay": "Send reports and read messages again, after saying which.",
     "forget": "Forget a visitor here and, if wanted, at DataFast.",

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from kit.checks.setup import Setup
+from kit.cli.addresses import WEBHOOK_PATH, shop_url
 from kit.cli.shop import ENV_FILE, env_option, environment, open_datafast, open_dodo
 from kit.doctor import Status, Topic, examine, status_of
 from kit.hops import Hop
@@ -20,16 +21,18 @@ from kit.sandbox.signer import sign
 from kit.settings import review_settings
 from kit.transport import open_client
 
-WEBHOOK_PATH = "/webhooks/dodo"
 WIDTH = 100
 _COLOURS: Mapping[Status, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command(name="doctor")
-@click.option("--page", "page_url", metavar="URL", help="A page of the shop; KIT_BASE_URL/.")
+@click.option(
+    "--page", "page_url", type=shop_url, metavar="URL", help="A page of the shop; KIT_BASE_URL/."
+)
 @click.option(
     "--webhook",
     "webhook_url",
+    type=shop_url,
     metavar="URL",
     help=f"Where Dodo's webhooks arrive; KIT_BASE_URL{WEBHOOK_PATH}.",
 )
