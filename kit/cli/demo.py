@@ -19,6 +19,7 @@ from kit.cli.shop import environment, open_dodo, open_shop
 from kit.errors import DodoError, KitError, SettingsError, TransportError
 from kit.logs import configure_logging
 from kit.resources import resource_dir
+from kit.sandbox.chaos import Chaos
 from kit.sandbox.datafast import create_datafast
 from kit.sandbox.dodo import create_dodo
 from kit.server import Listener, bind, run
@@ -77,6 +78,7 @@ def command(port: int, host: str | None, data: Path, ready_fd: int | None) -> No
         }
         ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
         site = _Site(ports, host, data, _keys(data))
+        chaos = Chaos()
         apps = {
             "shop": open_shop(
                 read_settings(site.variables()),
@@ -84,8 +86,8 @@ def command(port: int, host: str | None, data: Path, ready_fd: int | None) -> No
                 catalogue=DEMO_CATALOGUE,
                 sandboxed=True,
             ),
-            "dodo": site.dodo(),
-            "datafast": site.datafast(),
+            "dodo": site.dodo(chaos),
+            "datafast": site.datafast(chaos),
         }
         site.write_variables()
         listeners = [Listener(apps[name], sockets[name]) for name in NAMES]
@@ -162,7 +164,7 @@ class _Site:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(lines)
 
-    def dodo(self) -> Starlette:
+    def dodo(self, datafast_chaos: Chaos) -> Starlette:
         return create_dodo(
             database=str(self.data / "dodo.db"),
             public_url=self.url("dodo"),
@@ -171,14 +173,16 @@ class _Site:
             api_key=self.keys.dodo_api_key,
             webhook_secret=self.keys.webhook_secret,
             webhook_url=f"{self.local_url('shop')}/webhooks/dodo",
+            datafast_chaos=datafast_chaos,
         )
 
-    def datafast(self) -> Starlette:
+    def datafast(self, chaos: Chaos) -> Starlette:
         return create_datafast(
             database=str(self.data / "datafast.db"),
             api_key=self.keys.datafast_api_key,
             website_id=WEBSITE_ID,
             domain=self.host or NAMES["shop"],
+            chaos=chaos,
         )
 
     def announce(self, ready_fd: int | None) -> None:
