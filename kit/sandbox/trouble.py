@@ -14,7 +14,7 @@ from starlette.routing import Route
 from kit.sandbox.chaos import OFF, Chaos, RuleError
 from kit.sandbox.delivery import Outbox
 from kit.sandbox.desk import HEADERS
-from kit.sandbox.switches import Switches, SwitchError
+from kit.sandbox.switches import SwitchError, Switches
 
 TEMPLATE = "sandbox/trouble.html"
 PATH = "/_sandbox/trouble"
@@ -87,7 +87,7 @@ LEVERS = {
 def dodo_service(chaos: Chaos) -> Service:
     """Describe the stand-in for Dodo."""
     paths = {"": "any call", "/checkouts": "opening a checkout"}
-    return Service("Dodo’s API", chaos, paths, FAULTS)
+    return Service("Dodo", chaos, paths, FAULTS)
 
 
 def datafast_service(chaos: Chaos) -> Service:
