@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kit.checks.setup import Setup, is_local
 from kit.hops import Hop
-from kit.settings import setting_names
+from kit.settings import setting_names, variable_of
 
 OURS = ("DODO_", "DATAFAST_", "KIT_")
 # Read by the official SDK and command line of Dodo, by Dodo's own samples, and by other parts of
@@ -38,8 +38,9 @@ def check_environment(setup: Setup) -> list[Hop]:
 
 def _settings(setup: Setup) -> Iterator[Hop]:
     for problem in setup.problems:
-        unset = problem.startswith(SERVER_ONLY) and SERVER_ONLY not in setup.environ
-        yield Hop("Setting", "setting_for_server" if unset else "setting_wrong", seen=problem)
+        name = variable_of(problem)
+        unset = name == SERVER_ONLY and name not in setup.environ
+        yield Hop(name, "setting_for_server" if unset else "setting_wrong", seen=problem)
     if not setup.problems:
         yield Hop("Settings", "settings_whole")
 
@@ -49,7 +50,7 @@ def _unknown(setup: Setup) -> Iterator[Hop]:
     for name in sorted(setup.environ):
         if name.startswith(OURS) and name not in known | OTHERS:
             near = get_close_matches(name, known, n=1, cutoff=0.6)
-            yield Hop("Setting", "setting_unknown", seen=name, expected=near[0] if near else None)
+            yield Hop(name, "setting_unknown", expected=near[0] if near else None)
 
 
 def _keys(setup: Setup) -> Iterator[Hop]:
@@ -72,7 +73,7 @@ def _keys(setup: Setup) -> Iterator[Hop]:
     for name, shape in unusual:
         begins = shape.replace("dodo_(test|live)_", "dodo_test_ or dodo_live_")
         begins = begins.replace("dft?_", "df_ or dft_").removesuffix(".+")
-        yield Hop("Key", "key_unusual", seen=name, expected=f"begins with {begins}")
+        yield Hop(name, "key_unusual", expected=f"it begins with {begins}")
     if not unusual:
         yield Hop("Keys", "keys_in_shape")
 

@@ -6,6 +6,7 @@ import textwrap
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -112,19 +113,21 @@ def as_document(topics: list[Topic]) -> dict[str, Any]:
 
 def _told(topic: Topic) -> str:
     lines = [click.style(topic.title, bold=True)]
-    for hop in topic.hops:
-        lines += _lines(hop)
+    for hop, following in zip_longest(topic.hops, topic.hops[1:]):
+        # Several of one kind have one fix, which stands under the last.
+        repeated = following is not None and following.reason == hop.reason
+        lines += _lines(hop, fix=None if repeated else hop.fix)
     return "\n".join(lines) + "\n"
 
 
-def _lines(hop: Hop) -> list[str]:
+def _lines(hop: Hop, *, fix: str | None) -> list[str]:
     status = status_of(hop)
     mark = click.style(f"{status:<4}", fg=_COLOURS[status])
     line = f"  {mark}  {hop.name}: {hop.sentence}"
     if status == "ok":
         return [line + (click.style(f"  {hop.seen}", dim=True) if hop.seen else "")]
     lines = [line]
-    for label, text in (("seen", hop.seen), ("expected", hop.expected), ("fix", hop.fix)):
+    for label, text in (("seen", hop.seen), ("expected", hop.expected), ("fix", fix)):
         if not text:
             continue
         detail = f"{label}: {text}"
