@@ -17,6 +17,7 @@ from kit.ledger.lanes import find_lane, lane_name
 from kit.ledger.reader import LedgerOlder, reading
 from kit.ledger.rows import Row
 from kit.ledger.schema import checkouts, deliveries, events, payments
+from kit.settings import Settings
 
 RECENT = 200
 """How many of the newest checkouts, messages and reports are looked at."""
@@ -37,37 +38,41 @@ def check_ledger(setup: Setup, *, sent: str | None = None) -> list[Hop]:
         with reading(setup.settings.database_url) as connection:
             if connection is None:
                 return [Hop("Ledger", "ledger_absent")]
-            return [
-                Hop("Ledger", "ledger_readable", seen=connection.dialect.name),
-                *_arrival(connection, sent),
-                *_look(connection, setup),
-            ]
+            return look_into(
+                connection, setup.settings, now_ms=int(setup.clock() * 1000), sent=sent
+            )
     except LedgerOlder as problem:
         return [Hop("Ledger", "ledger_older", seen=str(problem))]
     except LedgerError as problem:
         return [Hop("Ledger", "ledger_unusable", seen=str(problem))]
 
 
+def look_into(
+    connection: Connection, settings: Settings, *, now_ms: int, sent: str | None = None
+) -> list[Hop]:
+    """Tell what the rows of a ledger show."""
+    key = settings.datafast_api_key.reveal()
+    lane = find_lane(connection, lane_name(settings.datafast_base_url, key))
+    return [
+        Hop("Ledger", "ledger_readable", seen=connection.dialect.name),
+        *_arrival(connection, sent),
+        *_refusals(connection, now_ms),
+        *_source(connection),
+        *_visitors(connection),
+        *_amounts(connection, settings.revenue_basis),
+        *_parked(connection),
+        *_pace(connection, lane, now_ms),
+        *(
+            Hop("New at Dodo", "event_unknown", seen=row["name"])
+            for row in drifted(connection)
+            if row["kind"] == "type"
+        ),
+    ]
+
+
 def _arrival(connection: Connection, sent: str | None) -> list[Hop]:
     there = connection.scalar(select(events.c.webhook_id).where(events.c.webhook_id == sent))
     return [Hop("Signed round trip", "message_elsewhere")] if sent and not there else []
-
-
-def _look(connection: Connection, setup: Setup) -> Iterator[Hop]:
-    now_ms = int(setup.clock() * 1000)
-    settings = setup.settings
-    yield from _refusals(connection, now_ms)
-    yield from _source(connection)
-    yield from _visitors(connection)
-    yield from _amounts(connection, settings.revenue_basis)
-    yield from _parked(connection)
-    lane = find_lane(
-        connection, lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
-    )
-    yield from _pace(connection, lane, now_ms)
-    for row in drifted(connection):
-        if row["kind"] == "type":
-            yield Hop("New at Dodo", "event_unknown", seen=row["name"])
 
 
 def _refusals(connection: Connection, now_ms: int) -> Iterator[Hop]:

@@ -17,16 +17,15 @@ NAME = "Script tag"
 async def check_page(setup: Setup) -> list[Hop]:
     """Look at one page as a browser gets it first, consent given where it is asked for."""
     try:
-        reply = await setup.ask("GET", setup.page_url, headers=_browser_headers(setup))
+        url, reply = await setup.visit(setup.page_url, _browser_headers(setup))
     except TransportError as problem:
         return [Hop("Page", "page_silent", seen=str(problem))]
     if reply.status != 200 or "html" not in header(reply, "content-type"):
-        seen = f"{setup.page_url} answers {reply.status}"
-        return [Hop("Page", "page_unnamed", seen=seen)]
-    page = read_page(reply.body.decode(errors="replace"), setup.page_url)
+        return [Hop("Page", "page_unnamed", seen=f"{url} answers {reply.status}")]
+    page = read_page(reply.body.decode(errors="replace"), url)
     if not page.tags:
         reason = "script_injected" if page.mentions_datafast else "script_missing"
-        return [Hop(NAME, reason, seen=setup.page_url)]
+        return [Hop(NAME, reason, seen=url)]
     tag = page.tags[0]
     return [
         *_tag(setup, page, tag),
@@ -57,14 +56,14 @@ def _tag(setup: Setup, page: Page, tag: Tag) -> list[Hop]:
         hops.append(Hop(NAME, "script_other_website", seen=found, expected=wanted))
     if not tag.has("data-disable-payments"):
         hops.append(Hop(NAME, "script_guesses_payments"))
-    if is_local(setup.page_url) and not tag.has("data-allow-localhost"):
-        hops.append(Hop(NAME, "script_silent_here", seen=setup.page_url))
+    if is_local(tag.page_url) and not tag.has("data-allow-localhost"):
+        hops.append(Hop(NAME, "script_silent_here", seen=tag.page_url))
     return hops or [Hop(NAME, "script_tagged", seen=tag.src)]
 
 
 def _domain(setup: Setup, tag: Tag) -> Iterator[Hop]:
     name, domain = "Cookie's domain", tag.domain
-    page_host = urlsplit(setup.page_url).hostname or ""
+    page_host = urlsplit(tag.page_url).hostname or ""
     shop_host = urlsplit(setup.settings.base_url).hostname or ""
     wanted = setup.settings.datafast_domain
     if not _covers(domain, page_host):
@@ -85,7 +84,7 @@ def _covers(domain: str, host: str) -> bool:
 async def _script(setup: Setup, tag: Tag) -> Hop:
     name = "Script"
     try:
-        reply = await setup.ask("GET", tag.src, headers=_browser_headers(setup))
+        _, reply = await setup.visit(tag.src, _browser_headers(setup))
     except TransportError as problem:
         return Hop(name, "script_unserved", seen=str(problem))
     served = "javascript" in header(reply, "content-type") and bool(reply.body.strip())
@@ -102,7 +101,7 @@ async def _events(setup: Setup, tag: Tag) -> list[Hop]:
     name, url = "Events", tag.events_url
     if not tag.is_first_party and "data-api-url" not in tag.attributes:
         return []  # to DataFast itself, which needs no proof
-    parts = urlsplit(setup.page_url)
+    parts = urlsplit(tag.page_url)
     headers = _browser_headers(setup) | {
         "Content-Type": "application/json",
         "Origin": f"{parts.scheme}://{parts.netloc}",
@@ -136,7 +135,7 @@ def _is_enveloped(reply: Reply) -> bool:
 def _policy(setup: Setup, page: Page, reply: Reply, tag: Tag) -> list[Hop]:
     name = "Security policy"
     values = [value for key, value in reply.headers if key.lower() == "content-security-policy"]
-    policies = read_policies([*values, *page.policies], setup.page_url)
+    policies = read_policies([*values, *page.policies], tag.page_url)
     checkouts = _checkout_urls(setup.settings.checkout_hosts)
     seen = "; ".join([*values, *page.policies]) or None
     hops = []

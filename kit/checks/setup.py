@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -18,6 +18,7 @@ from kit.transport import Reply, send
 
 DEADLINE_S = 10.0
 MAX_PAGE_BYTES = 4 << 20
+MAX_REDIRECTS = 6
 
 
 class Sign(Protocol):
@@ -60,6 +61,19 @@ class Setup:
         """Send one request to the shop. Raises TransportError."""
         outgoing = Outgoing(method, url, headers or {}, body)
         return await send(self.http, outgoing, deadline_s=DEADLINE_S, max_bytes=MAX_PAGE_BYTES)
+
+    async def visit(self, url: str, headers: Mapping[str, str]) -> tuple[str, Reply]:
+        """
+        Get a page or script as a browser does: return where redirects led, and what was there.
+
+        Raises TransportError.
+        """
+        for _ in range(MAX_REDIRECTS):
+            reply = await self.ask("GET", url, headers=headers)
+            if reply.status not in (301, 302, 303, 307, 308):
+                break
+            url = urljoin(url, header(reply, "location"))
+        return url, reply
 
 
 def header(reply: Reply, name: str) -> str:
