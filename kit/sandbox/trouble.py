@@ -157,8 +157,8 @@ class Trouble:
         service.chaos.post({"mode": form["fault"], "match": match, "times": times})
 
     def _mend(self, form: Mapping[str, str]) -> None:
-        rules = self._services[form["service"]].chaos.rules
-        rules[:] = [rule for rule in rules if rule.key != form["rule"]]
+        rules, key = self._services[form["service"]].chaos.rules, form["rule"]
+        rules[:] = [rule for rule in rules if rule.key != key]
 
     def _switch(self, form: Mapping[str, str]) -> None:
         name = form["name"]
