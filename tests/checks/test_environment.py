@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,7 @@ def notable(hops: list[Hop]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("environ", [{}, LIVE], ids=["sandbox", "live"])
-def test_a_whole_environment_has_nothing_to_say(
-    world: World, environ: dict[str, str | None]
-) -> None:
+def test_a_whole_environment_has_nothing_to_say(world: World, environ: dict[str, Any]) -> None:
     """Neither against stand-ins nor in live mode."""
     assert reasons(check_environment(world.setup(**environ))) == ALL_WELL
 
@@ -72,7 +71,7 @@ def test_a_whole_environment_has_nothing_to_say(
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_what_is_wrong_is_named(
-    world: World, environ: dict[str, str | None], expected: tuple[str, str]
+    world: World, environ: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     """By its variable where there is one, and nothing else is blamed; no value is shown."""
     hops = check_environment(world.setup(**environ))
@@ -96,7 +95,8 @@ def test_a_typing_mistake_is_told_its_name(world: World) -> None:
 def test_names_that_others_read_are_left_alone(world: World) -> None:
     """Dodo's own tools have variables too, and so have other parts of the kit."""
     names = ("DODO_PAYMENTS_RETURN_URL", "DODO_PAYMENTS_LOG", "KIT_BROWSER", "KIT_NO_BOOTSTRAP")
-    setup = world.setup(**dict.fromkeys(names, "x"))
+    added: dict[str, Any] = dict.fromkeys(names, "x")
+    setup = world.setup(**added)
 
     assert reasons(check_environment(setup)) == ALL_WELL
 

@@ -65,9 +65,12 @@ def receive(
     event: str = "payment.succeeded",
     number: int = 1,
     source: str = "webhook",
+    visitor_id: str | None = None,
     **changes: Any,
 ) -> None:
-    """Take a message in and read it."""
+    """Take a message in and read it; the visitor is that of its metadata."""
+    if visitor_id is not None:
+        changes["metadata.datafast_visitor_id"] = visitor_id
     if event.startswith("payment."):
         ids = {"payment_id": f"pay_{number}", "checkout_session_id": f"cks_{number}"}
         changes = ids | {"metadata.order_ref": f"ord_{number}"} | changes
@@ -108,7 +111,7 @@ def test_an_empty_ledger_is_no_fault(connection: Connection, world: World) -> No
 def test_a_sale_in_order(connection: Connection, world: World) -> None:
     """The same visitor on both sides, the payment's own amount, and it came by webhook."""
     checkout(connection)
-    receive(connection, **{"metadata.datafast_visitor_id": VISITOR})
+    receive(connection, visitor_id=VISITOR)
 
     assert reasons(look(connection, world)) == [
         *("ledger_readable", "webhooks_arrive", "visitors_captured", "visitors_equal"),
@@ -124,9 +127,9 @@ def test_metadata_that_names_another_visitor_or_none(
 ) -> None:
     """The guide: visitor ids match between checkout creation and payment completion."""
     checkout(connection)
-    receive(connection, **{"metadata.datafast_visitor_id": told})
+    receive(connection, visitor_id=told)
     checkout(connection, 2)
-    receive(connection, number=2, **{"metadata.datafast_visitor_id": VISITOR})
+    receive(connection, number=2, visitor_id=VISITOR)
     hops = look(connection, world)
     [hop] = [each for each in hops if each.name == "Visitor in metadata"]
 

@@ -1,6 +1,7 @@
 """The shop's page as its first visitor gets it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -45,7 +46,7 @@ async def test_the_kits_own_storefront(tmp_path: Path, world: World) -> None:
     for consent in ("off", "required"):
         folder = tmp_path / consent
         folder.mkdir()
-        names = {"DATAFAST_DOMAIN": "shop.localhost", "KIT_CONSENT": consent}
+        names: dict[str, Any] = {"DATAFAST_DOMAIN": "shop.localhost", "KIT_CONSENT": consent}
         async with open_shop(folder, **names, KIT_BASE_URL=SHOP) as running:
             world.shop = running.app
             setup = world.setup(**names, DATAFAST_WEBSITE_ID="dfid_shoptest")
