@@ -121,6 +121,11 @@ DIAGNOSES: Final[Mapping[str, Reason]] = MappingProxyType(
             "lost",
             "Open a tunnel, and set KIT_BASE_URL to its address.",
         ),
+        "endpoint_by_cli": Reason(
+            "Webhooks come through `dodo wh listen`, which writes each body anew.",
+            "warn",
+            "Good enough to try things out; where signatures do not fit, open a tunnel instead.",
+        ),
         "endpoint_disabled": Reason(
             "The webhook endpoint is switched off at Dodo.",
             "lost",

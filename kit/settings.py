@@ -113,6 +113,11 @@ def review_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ..
     return _read(source), tuple(source.problems)
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a host can only mean this machine, so that plain http to it is safe."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
 def variable_of(problem: str) -> str:
     """Return the name of the variable that a problem of `review_settings` is about."""
     return re.match(r"\w*", problem)[0]  # type: ignore[index]  # it matches everything

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from kit.diagnoses import DIAGNOSES
 from kit.hops import REASONS, Hop, Tone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,6 +255,21 @@ def test_a_hop_brings_its_sentence_fix_and_tone() -> None:
         "fix": hop.fix,
         "tone": "warn",
     }
+
+
+def test_the_doctor_brings_no_code_that_is_there_already() -> None:
+    """Two sentences for one code: the later would be told in place of the other."""
+    tree = ast.parse((ROOT / "kit/hops.py").read_text(encoding="utf-8"))
+    written = {
+        key.value
+        for table in ast.walk(tree)
+        if isinstance(table, ast.Dict)
+        for key in table.keys
+        if isinstance(key, ast.Constant)
+    }
+
+    assert len(written) > 80
+    assert written & set(DIAGNOSES) == set()
 
 
 def test_the_table_cannot_be_changed() -> None:

@@ -12,6 +12,8 @@ from kit.ledger.mapping import EVENTS_READ
 
 CARD_HOST = "datafa.st"
 CARD_PATH = "/api/v1/payments"
+LISTENER = ".dodopayments.tech"
+"""Where `dodo wh listen` lets webhooks be sent (dodopayments-cli, 2026)."""
 
 Endpoint = Mapping[str, Any]
 
@@ -44,12 +46,14 @@ async def _endpoint(setup: Setup, endpoints: Sequence[Endpoint]) -> list[Hop]:
     name, settings = "Webhook endpoint", setup.settings
     base = dodo_url(settings.dodo_environment, settings.dodo_base_url)
     if is_local(setup.webhook_url) and not is_local(base):
-        return [Hop(name, "endpoint_local", seen=setup.webhook_url)]
+        listening = any(_host(each).endswith(LISTENER) for each in endpoints if _is_on(each))
+        reason = "endpoint_by_cli" if listening else "endpoint_local"
+        return [Hop(name, reason, seen=setup.webhook_url)]
     ours = [each for each in endpoints if is_same_place(str(each.get("url")), setup.webhook_url)]
     if not ours:
         others = ", ".join(_shown(each) for each in endpoints) or "no endpoint at all"
         return [Hop(name, "endpoint_missing", seen=others, expected=setup.webhook_url)]
-    awake = [each for each in ours if each.get("disabled") is not True]
+    awake = [each for each in ours if _is_on(each)]
     if not awake:
         return [Hop(name, "endpoint_disabled", seen=str(ours[0].get("id")))]
     hops = [_events(awake[0])]
@@ -91,12 +95,7 @@ def _bare(secret: str) -> str:
 def _card(endpoints: Sequence[Endpoint]) -> Iterator[Hop]:
     """Look for DataFast's own card, which posts to DataFast from Dodo's side."""
     name = "DataFast card at Dodo"
-    cards = [
-        each
-        for each in endpoints
-        if (urlsplit(str(each.get("url"))).hostname or "").endswith(CARD_HOST)
-        and each.get("disabled") is not True
-    ]
+    cards = [each for each in endpoints if _host(each).endswith(CARD_HOST) and _is_on(each)]
     for card in cards:
         yield Hop(name, "card_beside", seen=_shown(card))
         if urlsplit(str(card.get("url"))).path.rstrip("/") != CARD_PATH:
@@ -108,7 +107,15 @@ def _card(endpoints: Sequence[Endpoint]) -> Iterator[Hop]:
         yield Hop(name, "card_absent")
 
 
+def _is_on(endpoint: Endpoint) -> bool:
+    return endpoint.get("disabled") is not True
+
+
+def _host(endpoint: Endpoint) -> str:
+    return urlsplit(str(endpoint.get("url"))).hostname or ""
+
+
 def _shown(endpoint: Endpoint) -> str:
     """Name an endpoint without what its address may carry."""
     parts = urlsplit(str(endpoint.get("url")))
-    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+    return f"{parts.scheme}://{_host(endpoint)}{parts.path}"

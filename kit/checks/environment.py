@@ -1,6 +1,7 @@
 """The environment: every variable's name, the shape of each key, and what belongs together."""
 
 import re
+import sys
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -110,6 +111,8 @@ def _env_file(path: Path) -> list[Hop]:
         mode = path.stat().st_mode
     except OSError:
         return []
+    if sys.platform == "win32":
+        return []  # its modes say nothing about other users
     if mode & 0o077:
         return [Hop("Keys on disk", "env_file_open", seen=f"{path.name}, mode {mode & 0o777:o}")]
     return []

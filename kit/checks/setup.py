@@ -1,6 +1,5 @@
 """What is examined, and with what: all that a check needs is handed to it."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.helpers.dodo_datafast import Outgoing
 from kit.hops import Hop
-from kit.settings import Settings, variable_of
+from kit.settings import Settings, is_loopback, variable_of
 from kit.transport import Reply, send
 
 DEADLINE_S = 10.0
@@ -83,8 +82,7 @@ def header(reply: Reply, name: str) -> str:
 
 def is_local(url: str) -> bool:
     """Tell whether a URL can only mean this machine."""
-    host = urlsplit(url).hostname or ""
-    return re.fullmatch(r"localhost|.+\.localhost|127(?:\.\d+){3}|::1", host) is not None
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def is_same_place(one: str, other: str) -> bool:

@@ -131,14 +131,29 @@ async def test_two_endpoints_of_one_shop(world: World, dodo: Starlette) -> None:
     assert reasons(both).count("secret_fits") == 2
 
 
-async def test_dodo_cannot_reach_this_machine(world: World) -> None:
-    """A shop on localhost, and the real Dodo."""
-    listed = JSONResponse({"data": [], "done": True})
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        ([], "endpoint_local"),
+        ([{"id": "ep_1", "url": OURS}], "endpoint_local"),
+        ([{"id": "ep_1", "url": "https://wsserver.dodopayments.tech/x"}], "endpoint_by_cli"),
+        (
+            [{"id": "ep_1", "url": "https://wsserver.dodopayments.tech/x", "disabled": True}],
+            "endpoint_local",
+        ),
+    ],
+    ids=["none", "ours", "listening", "not listening"],
+)
+async def test_dodo_cannot_reach_this_machine(
+    world: World, endpoints: list[dict[str, Any]], expected: str
+) -> None:
+    """A shop on localhost and the real Dodo, unless Dodo's command line passes webhooks on."""
+    listed = JSONResponse({"data": endpoints, "done": True})
     refused = JSONResponse({"code": "INVALID_REQUEST_BODY", "message": "no cart"}, 422)
     world.dodo = app({"/webhooks": answering(listed), "/checkouts": answering(refused)})
     setup = world.setup(DODO_PAYMENTS_BASE_URL="https://dodo.example:8001")
 
-    assert reasons(await check_dodo(setup))[1:] == ["endpoint_local", "card_absent"]
+    assert reasons(await check_dodo(setup))[1:] == [expected, "card_absent"]
 
 
 @pytest.mark.parametrize(

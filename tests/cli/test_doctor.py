@@ -156,6 +156,27 @@ def test_lines_for_people(shop: Shop, tmp_path: Path) -> None:
     assert "planted" not in result.output
 
 
+def test_a_fix_that_several_share_is_told_once(shop: Shop, tmp_path: Path) -> None:
+    """Under the last of them."""
+    left_out = ("DATAFAST_API_KEY", "DODO_PAYMENTS_API_KEY")
+    kept = {name: value for name, value in shop.variables.items() if name not in left_out}
+    result = doctor(tmp_path, kept)
+    sentence, fix = REASONS["setting_wrong"].sentence, REASONS["setting_wrong"].fix
+
+    assert result.stdout.count(sentence) == 2
+    assert fix is not None
+    assert result.stdout.count(f"fix: {fix}") == 1
+
+
+@pytest.mark.parametrize("option", ["--page", "--webhook"])
+@pytest.mark.parametrize("url", ["http://shop.example.com/", "https://a:b@shop.example.com", "x"])
+def test_an_address_that_nothing_signed_should_travel_to(
+    shop: Shop, tmp_path: Path, option: str, url: str
+) -> None:
+    """A usage error, as for kit trigger."""
+    assert doctor(tmp_path, shop.variables, option, url).exit_code == 2
+
+
 # Broken on purpose: each changes one thing, and the doctor names that one thing.
 
 
