@@ -35,6 +35,8 @@ PAGES: dict[str, Callable[[Page, Demo], object]] = {
     "hosted": _hosted,
     "receipt": _receipt,
     "inspector": _inspector,
+    "desk": lambda page, demo: page.goto(f"{demo.dodo}/_sandbox/desk"),
+    "trouble": lambda page, demo: page.goto(f"{demo.dodo}/_sandbox/trouble"),
     "problem": lambda page, demo: page.goto(f"{demo.shop}/products/none"),
 }
 

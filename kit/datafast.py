@@ -67,26 +67,45 @@ class DataFastClient:
         """
         Let DataFast forget one payment; None once it has (datafast/api/website/payments/delete).
 
-        Only ever by `transaction_id`: the other filters delete a visitor's whole revenue. One that
-        is not there (404) counts as forgotten. Anything else is a verdict, as `record_payment`'s.
+        One that is not there (404) counts as forgotten. Anything else is a verdict, as
+        `record_payment`'s.
         """
+        try:
+            reply = await self._delete(transaction_id)
+        except TransportError as failure:
+            return Verdict("retry", f"datafast_{failure.reason}")
+        gone = 200 <= reply.status < 300 or (reply.status == 404 and _is_enveloped(reply.body))
+        return None if gone else self._judged(reply, transaction_id)
+
+    async def may_write(self, nonce: str) -> Verdict | None:
+        """
+        Tell whether the key may write, by deleting a payment that never was; None if it may.
+
+        A read proves nothing: there are keys that read and do not write. Only 404 in DataFast's
+        own envelope says that the key was good and the payment is not there. Raises
+        TransportError.
+        """
+        transaction_id = f"kit-doctor-{nonce}"
+        reply = await self._delete(transaction_id)
+        if reply.status == 404 and _is_enveloped(reply.body):
+            return None
+        return self._judged(reply, transaction_id)
+
+    async def _delete(self, transaction_id: str) -> Reply:
+        # Only ever by this filter: the others delete a visitor's whole revenue, or a day's.
         query = {"transaction_id": transaction_id}
         if self._api_key.startswith("dft_"):
             query["websiteId"] = self._website_id or ""
-        url = f"{self._base_url}/api/v1/payments?{urlencode(query)}"
-        try:
-            reply = await self._ask("DELETE", url)
-        except TransportError as failure:
-            return Verdict("retry", f"datafast_{failure.reason}")
-        verdict = read_reply(
+        return await self._ask("DELETE", f"{self._base_url}/api/v1/payments?{urlencode(query)}")
+
+    def _judged(self, reply: Reply, transaction_id: str) -> Verdict:
+        return read_reply(
             reply.status,
             reply.headers,
             reply.body,
             transaction_id=transaction_id,
             now=self._clock(),
         )
-        gone = 200 <= reply.status < 300 or (reply.status == 404 and _is_enveloped(reply.body))
-        return None if gone else verdict
 
     async def _ask(self, method: Literal["GET", "DELETE"], url: str) -> Reply:
         headers = {"Authorization": f"Bearer {self._api_key}", "Accept": "application/json"}

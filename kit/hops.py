@@ -3,25 +3,18 @@ Hops: the journey of one visitor from landing page to DataFast, as a list of thi
 
 The ledger, the browser laboratory and the doctor produce hops; the inspector, the receipt and the
 reports render them. Every reason code of the kit stands in one table here, with the sentence that
-a person reads and what to do about it.
+a person reads and what to do about it; the doctor's are written down in diagnoses.py.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-Tone = Literal["ok", "wait", "warn", "lost"]
-"""ok: as it should be; wait: not yet; warn: money is right, something is missing; lost: act."""
+from kit.diagnoses import DIAGNOSES
+from kit.reasons import Reason, Tone
 
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """What a reason code means: a sentence, how bad it is, and the fix where there is one."""
-
-    sentence: str
-    tone: Tone = "ok"
-    fix: str | None = None
+__all__ = ["REASONS", "Hop", "Reason", "Tone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,5 +460,6 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "lost",
             "Set this machine's clock.",
         ),
+        **DIAGNOSES,
     }
 )

@@ -96,7 +96,41 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
 
     Raises SettingsError naming every problem at once.
     """
+    settings, problems = review_settings(environ)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def review_settings(environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
+    """
+    Return the settings as far as they can be used, and every problem, each by its variable.
+
+    Where a variable is wrong its default stands, or an empty secret: whoever reads on must look at
+    the problems first.
+    """
     source = _Source(environ)
+    return _read(source), tuple(source.problems)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host can only mean this machine, so that plain http to it is safe."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+def variable_of(problem: str) -> str:
+    """Return the name of the variable that a problem of `review_settings` is about."""
+    return re.match(r"\w*", problem)[0]  # type: ignore[index]  # it matches everything
+
+
+def setting_names() -> frozenset[str]:
+    """Return the names of all variables that the settings are read from."""
+    source = _Source({})
+    _read(source)
+    return frozenset(source.asked)
+
+
+def _read(source: "_Source") -> Settings:
     environment = source.choice(
         "DODO_PAYMENTS_ENVIRONMENT", ("test_mode", "live_mode"), default="test_mode"
     )
@@ -143,8 +177,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     )
     source.check_environment(settings)
     source.check_modes(settings)
-    if source.problems:
-        raise SettingsError(tuple(source.problems))
     return settings
 
 
@@ -153,9 +185,11 @@ class _Source:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self.asked: set[str] = set()
         self.problems: list[str] = []
 
     def optional(self, name: str) -> str | None:
+        self.asked.add(name)
         return self._environ.get(name, "").strip() or None
 
     def key(self, name: str, what: str) -> Secret:

@@ -58,6 +58,7 @@ async def send(
     """
     Send a request; connecting, writing and reading share `deadline_s`.
 
+    A name under `.localhost` is this machine (RFC 6761), whether or not a resolver knows it.
     Raises TransportError when no whole answer of at most `max_bytes` came in time.
     """
     host = urlsplit(outgoing.url).netloc
@@ -75,8 +76,9 @@ async def send(
 async def _exchange(
     client: httpx.AsyncClient, outgoing: Outgoing, max_bytes: int, host: str
 ) -> Reply:
+    url, named = _resolved(outgoing.url)
     async with client.stream(
-        outgoing.method, outgoing.url, headers=dict(outgoing.headers), content=outgoing.content
+        outgoing.method, url, headers=named | dict(outgoing.headers), content=outgoing.content
     ) as response:
         body = bytearray()
         async for chunk in response.aiter_bytes():
@@ -84,3 +86,16 @@ async def _exchange(
             if len(body) > max_bytes:
                 raise TransportError("too_large", host)
         return Reply(response.status_code, tuple(response.headers.multi_items()), bytes(body))
+
+
+def _resolved(url: str) -> tuple[str, dict[str, str]]:
+    """Return where to connect for a URL, and the header that still names its host."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return url, {}  # the client refuses it, and says so
+    if parts.scheme != "http" or not host.endswith(".localhost"):
+        return url, {}
+    netloc = "127.0.0.1" if port is None else f"127.0.0.1:{port}"
+    return parts._replace(netloc=netloc).geturl(), {"Host": parts.netloc}

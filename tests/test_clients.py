@@ -459,6 +459,20 @@ async def test_an_address_that_cannot_be_one_is_a_transport_error(
         await send(http, get(url), deadline_s=5)
 
 
+async def test_a_name_under_localhost_is_this_machine(
+    http: httpx.AsyncClient, listen: Listen
+) -> None:
+    """Not every resolver knows shop.localhost; whoever answers still sees the name."""
+    wire = await listen(OK)
+    url = wire.url.replace("127.0.0.1", "shop.localhost")
+    reply = await send(http, Outgoing("GET", f"{url}/a?b=c", {"x": "y"}, b""), deadline_s=PATIENT_S)
+
+    assert reply.status == 200
+    assert wire.requests[0].startswith(b"GET /a?b=c HTTP/1.1\r\n")
+    assert f"host: {url.removeprefix('http://')}\r\n".encode() in wire.requests[0].lower()
+    assert b"x: y\r\n" in wire.requests[0].lower()
+
+
 async def test_after_a_failure_the_client_goes_on(http: httpx.AsyncClient, listen: Listen) -> None:
     """A cancelled exchange leaves no connection behind that answers the next question."""
     hanging, wire = await listen(never), await listen(OK)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from kit.diagnoses import DIAGNOSES
 from kit.hops import REASONS, Hop, Tone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [
     path
     for path in sorted((ROOT / "kit").rglob("*.py"))
-    if "sandbox" not in path.parts and path.name != "hops.py"
+    if "sandbox" not in path.parts and path.name not in ("hops.py", "diagnoses.py")
 ]
 
 # Where a call names a reason: by its place, or by its keyword.
@@ -34,7 +35,7 @@ PLACES = {
 }
 KEYWORDS = {"held_for", "parked_for", "pause_reason", "reason"}
 # Returns a reason.
-RETURNS = {"_return_reason"}
+RETURNS = {"_return_reason", "_fault"}
 # What a delivery counts as: the column "kind" is the reason of a journey's hop.
 KINDS = {"sale", "refund", "dispute", "trial"}
 # Written in a place for a reason, and none that a hop shows: the name of an action that is asked
@@ -255,6 +256,21 @@ def test_a_hop_brings_its_sentence_fix_and_tone() -> None:
         "fix": hop.fix,
         "tone": "warn",
     }
+
+
+def test_the_doctor_brings_no_code_that_is_there_already() -> None:
+    """Two sentences for one code: the later would be told in place of the other."""
+    tree = ast.parse((ROOT / "kit/hops.py").read_text(encoding="utf-8"))
+    written = {
+        key.value
+        for table in ast.walk(tree)
+        if isinstance(table, ast.Dict)
+        for key in table.keys
+        if isinstance(key, ast.Constant)
+    }
+
+    assert len(written) > 80
+    assert written & set(DIAGNOSES) == set()
 
 
 def test_the_table_cannot_be_changed() -> None:

@@ -24,7 +24,9 @@ MAY_IMPORT = {
     "__main__": {"bootstrap", "cli"},
     "bootstrap": set(),
     "helpers": set(),
-    "hops": set(),
+    "hops": {"reasons", "diagnoses"},
+    "diagnoses": {"reasons"},
+    "reasons": set(),
     "errors": set(),
     "sandbox": set(),  # it judges the kit, so it shares nothing with it
     "lab": {"hops"},
@@ -44,7 +46,8 @@ MAY_IMPORT = {
     "wanted": FOUNDATION | {"ledger"},  # what an action is asked for
     "actions": FOUNDATION | SERVICES | {"outcomes", "wanted"},
     "reconcile": FOUNDATION | SERVICES,
-    "doctor": FOUNDATION | SERVICES | {"settings", "resources", "lab"},
+    "checks": FOUNDATION | SERVICES | {"settings", "resources", "transport", "lab"},
+    "doctor": FOUNDATION | {"checks"},
     "sameness": set(),
     "upstream": {"errors"},
     "copyin": FOUNDATION | {"upstream", "sameness"},

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from kit import settings as module
 from kit.errors import SettingsError
-from kit.settings import Secret, Settings, read_settings
+from kit.settings import (
+    Secret,
+    Settings,
+    read_settings,
+    review_settings,
+    setting_names,
+    variable_of,
+)
 
 GOOD = {
     "DODO_PAYMENTS_API_KEY": "dodo_test_fixture",
@@ -422,6 +429,30 @@ def test_no_secret_is_in_the_settings_own_text(token: str, key: str) -> None:
     assert token not in shown
     assert GOOD["DODO_PAYMENTS_API_KEY"] not in shown
     assert str(found.dodo_api_key) == repr(found.dodo_api_key) == "Secret(…)"
+
+
+def test_a_review_returns_what_can_be_used_beside_what_cannot() -> None:
+    """For whoever looks at all of it: defaults and empty secrets stand in."""
+    environ = GOOD | {"KIT_HOLD_S": "soon", "DATAFAST_API_KEY": "", "KIT_DATAFAST_RATE": "7"}
+    reviewed, found = review_settings(environ)
+
+    assert [variable_of(problem) for problem in found] == ["DATAFAST_API_KEY", "KIT_HOLD_S"]
+    assert (reviewed.hold_s, reviewed.datafast_rate) == (600, 7)
+    assert reviewed.datafast_api_key.reveal() == ""
+    assert review_settings(GOOD) == (read(), ())
+
+
+def test_a_problem_names_its_variable() -> None:
+    """Also where it goes on with the place of a key."""
+    [problem] = problems(DODO_PAYMENTS_WEBHOOK_KEY="whsec_?")
+
+    assert problem.startswith("DODO_PAYMENTS_WEBHOOK_KEY, key 1: ")
+    assert variable_of(problem) == "DODO_PAYMENTS_WEBHOOK_KEY"
+
+
+def test_the_names_are_those_that_the_source_asks_for() -> None:
+    """None is hidden behind a condition."""
+    assert setting_names() == variables()
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -11,13 +11,15 @@ from kit.errors import KitError
 # What `kit --help` says of each command, so that it need not import any of them.
 COMMANDS = {
     "demo": "Show the whole journey on a sandbox: no account, no key.",
-    "serve": "Run the receiver, the first-party proxy, the forwarder and the inspector.",
+    "serve": "Run receiver, first-party proxy, forwarder and inspector.",
     "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
     "add": "Copy the helpers into a shop, and see later what changed on either side.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
+    "webhook": "Make Dodo's webhook endpoint, and print its secret once.",
+    "doctor": "Look at all that a sale passes; say what to mend, and how.",
     "replay": "Send reports and read messages again, after saying which.",
     "forget": "Forget a visitor here and, if wanted, at DataFast.",
-    "trigger": "Send one signed webhook of any of Dodo's event types to a shop.",
+    "trigger": "Send signed webhooks of any of Dodo's event types to a shop.",
     "test": "Run this clone's own tests, in a real browser too.",
 }
 

@@ -14,6 +14,7 @@ from kit.cli.site import NAMES, Site, read_keys
 from kit.cli.standins import stand_in
 from kit.errors import DodoError, KitError, SettingsError, TransportError
 from kit.logs import configure_logging
+from kit.sandbox.chaos import Chaos
 from kit.server import Listener, bind, run
 from kit.settings import Settings, read_settings
 from kit.web.storefront.catalogue import DEMO_CATALOGUE, Catalogue, catalogue_from_dodo
@@ -78,12 +79,14 @@ def command(
         }
         ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
         site = Site(ports, host, domain, data, read_keys(data))
+        chaos = Chaos()
         shop = open_shop(site.settings(), clock=time.time, catalogue=DEMO_CATALOGUE, sandboxed=True)
         listeners = [
             Listener(shop, sockets["shop"], shop.state.health.broken),
-            Listener(site.dodo(), sockets["dodo"]),
-            Listener(site.datafast(), sockets["datafast"]),
+            Listener(site.dodo(chaos), sockets["dodo"]),
+            Listener(site.datafast(chaos), sockets["datafast"]),
         ]
+        site.write_variables()
         run(listeners, ready=lambda: site.announce(ready_fd))
 
 

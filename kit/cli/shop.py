@@ -1,14 +1,16 @@
-"""What `serve` and `demo` share: the environment, and a shop opened from settings."""
+"""What commands share: the environment, clients, and a shop opened from settings."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 from dotenv import dotenv_values
 from starlette.applications import Starlette
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
+from kit.errors import KitError
 from kit.ledger import Ledger
 from kit.sender import Pace
 from kit.settings import Settings
@@ -20,11 +22,30 @@ from kit.web.storefront.catalogue import Catalogue
 _ANY_NUMBER = Limit(burst=100_000, per_minute=100_000)
 
 
-def environment() -> dict[str, str]:
-    """Return the environment, over what a `.env` file in the working directory says."""
-    written = {name: value for name, value in dotenv_values(Path(".env")).items() if value}
+ENV_FILE = Path(".env")
+
+
+def environment(file: Path | None = None) -> dict[str, str]:
+    """
+    Return the environment, over what a `.env` file in the working directory says.
+
+    A file that is named is all there is. Raises KitError when it cannot be read.
+    """
+    if file is not None and not file.is_file():
+        raise KitError(f"there is no file {file}; `kit demo` writes one when it starts")
+    written = {name: value for name, value in dotenv_values(file or ENV_FILE).items() if value}
     # An empty variable counts as unset, here as everywhere.
-    return written | {name: value for name, value in os.environ.items() if value}
+    given = {name: value for name, value in os.environ.items() if value}
+    return written if file is not None else written | given
+
+
+env_option = click.option(
+    "--env",
+    "env_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read the settings from this file alone; the demo writes .kit/demo.env.",
+)
 
 
 def open_dodo(settings: Settings) -> DodoClient:

@@ -14,11 +14,13 @@ from starlette.applications import Starlette
 from kit.cli.shop import environment
 from kit.errors import KitError
 from kit.resources import resource_dir
+from kit.sandbox.chaos import Chaos
 from kit.sandbox.datafast import RATE_LIMIT, create_datafast
 from kit.sandbox.dodo import create_dodo
 from kit.settings import Settings, read_settings
 
 WEBSITE_ID = "dfid_sandbox"
+_QUOTED = str.maketrans({"'": "\\'", "\\": "\\\\"})
 # Three names that a browser treats as three sites, all of them this machine.
 NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
 
@@ -87,28 +89,42 @@ class Site:
         """The root domain that visitors are counted on."""
         return self.domain or urlsplit(self.url("shop")).hostname or ""
 
+    def variables(self) -> dict[str, str]:
+        """Return the environment that a shop on these stand-ins runs in."""
+        return self._demo_variables()
+
     def settings(self) -> Settings:
         """Return what the demo's shop is told."""
-        return read_settings(
-            {
-                "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
-                "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
-                "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
-                "DATAFAST_API_KEY": self.keys.datafast_api_key,
-                "DATAFAST_BASE_URL": self.local_url("datafast"),
-                "DATAFAST_WEBSITE_ID": WEBSITE_ID,
-                "DATAFAST_DOMAIN": self.root,
-                "KIT_BASE_URL": self.url("shop"),
-                "KIT_CHECKOUT_HOSTS": self.url("dodo"),
-                "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
-                "KIT_SECRET_KEY": self.keys.secret_key,
-                "KIT_HOLD_S": "15",
-                **{name: value for name, value in environment().items() if name in MODES},
-            }
-        )
+        return read_settings(self._demo_variables())
 
-    def dodo(self) -> Starlette:
-        """Return the stand-in for Dodo."""
+    def _demo_variables(self) -> dict[str, str]:
+        return {
+            "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
+            "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
+            "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
+            "DATAFAST_API_KEY": self.keys.datafast_api_key,
+            "DATAFAST_BASE_URL": self.local_url("datafast"),
+            "DATAFAST_WEBSITE_ID": WEBSITE_ID,
+            "DATAFAST_DOMAIN": self.root,
+            "KIT_BASE_URL": self.url("shop"),
+            "KIT_CHECKOUT_HOSTS": self.url("dodo"),
+            "KIT_DATABASE_URL": f"sqlite:///{(self.data / 'shop.db').absolute()}",
+            "KIT_SECRET_KEY": self.keys.secret_key,
+            "KIT_HOLD_S": "15",
+        } | {name: value for name, value in environment().items() if name in MODES}
+
+    def write_variables(self, file_name: str = "demo.env") -> Path:
+        """Keep them in a file that shells and other commands read, and return it."""
+        lines = [
+            f"{name}='{value.translate(_QUOTED)}'\n" for name, value in self.variables().items()
+        ]
+        path = self.data / file_name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.writelines(lines)
+        return path
+
+    def dodo(self, datafast_chaos: Chaos | None = None) -> Starlette:
+        """Return the stand-in for Dodo, on whose pages that for DataFast can be made to fail."""
         return create_dodo(
             database=str(self.data / "dodo.db"),
             public_url=self.url("dodo"),
@@ -117,9 +133,10 @@ class Site:
             api_key=self.keys.dodo_api_key,
             webhook_secret=self.keys.webhook_secret,
             webhook_url=f"{self.local_url('shop')}/webhooks/dodo",
+            datafast_chaos=datafast_chaos,
         )
 
-    def datafast(self) -> Starlette:
+    def datafast(self, chaos: Chaos | None = None) -> Starlette:
         """Return the stand-in for DataFast."""
         return create_datafast(
             database=str(self.data / "datafast.db"),
@@ -128,6 +145,7 @@ class Site:
             domain=self.root,
             # Whoever tells the shop to be faster than DataFast allows tells the stand-in too.
             rate_limit=max(RATE_LIMIT, round(self.settings().datafast_rate)),
+            chaos=chaos,
         )
 
     def announce(self, ready_fd: int | None) -> None:

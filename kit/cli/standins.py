@@ -1,6 +1,5 @@
 """The stand-ins alone, for a shop of somebody's own: what `kit demo --shop URL` runs."""
 
-import os
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -63,17 +62,9 @@ class OwnShop(Site):
             f'src="{self.url("datafast")}/js/script.js"></script>'
         )
 
-    def write_variables(self) -> Path:
-        """Write them to a file that a shell and most servers read."""
-        path = self.data / VARIABLES_FILE
-        text = "".join(f"{name}={value}\n" for name, value in self.variables().items())
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(text)
-        return path
-
     def announce(self, ready_fd: int | None) -> None:
         """Say how to start the shop, and what to put into its pages."""
-        path = self.write_variables()
+        path = self.write_variables(VARIABLES_FILE)
         click.echo(f"Dodo       {self.url('dodo')}  (its webhooks go to {self.shop}/webhooks/dodo)")
         click.echo(f"DataFast   {self.url('datafast')}/_sandbox/payments  (what it was told)")
         click.echo(f"Your shop  {self.shop}, started with the variables of {path}, as by")

@@ -1,19 +1,22 @@
-"""`kit trigger`: send one signed webhook, as Dodo would, to a shop under development."""
+"""`kit trigger`: send signed webhooks, as Dodo would, to a shop under development."""
 
 import asyncio
 import json
+import random
 import re
 import shlex
 import time
+from dataclasses import dataclass
 from difflib import get_close_matches
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import click
 
-from kit.cli.shop import environment
+from kit.cli.addresses import WEBHOOK_PATH, shop_url
+from kit.cli.shop import env_option, environment
 from kit.errors import KitError
 from kit.helpers.dodo_datafast import Outgoing, SecretError, signing_key
 from kit.sandbox.fixtures import FixtureError, change, event_types, load
@@ -22,14 +25,14 @@ from kit.sandbox.signer import sign
 from kit.sandbox.stamps import new_id
 from kit.transport import open_client, send
 
-PATH = "/webhooks/dodo"
 TIMEOUT_S = 15.0  # Dodo's own
 SHOWN_CHARACTERS = 2_000
-_LOOPBACK = re.compile(r"localhost|.+\.localhost|127(?:\.\d+){3}|::1")
+VISITOR_FIELD = "data.metadata.datafast_visitor_id"
 
 
 @click.command(name="trigger")
-@click.argument("event")
+@click.argument("events", nargs=-1, metavar="EVENT...")
+@click.option("--list", "listed", is_flag=True, help="Name the event types, a line each.")
 @click.option(
     "--set",
     "changes",
@@ -38,76 +41,118 @@ _LOOPBACK = re.compile(r"localhost|.+\.localhost|127(?:\.\d+){3}|::1")
     help="Change a field: data.currency=JPY; JSON if it parses, else text. Repeatable.",
 )
 @click.option("--visitor", type=click.UUID, help="The DataFast visitor id in the metadata.")
-@click.option("--to", "url", help=f"Where to; KIT_BASE_URL{PATH} by default.")
+@click.option(
+    "--to", "url", type=shop_url, metavar="URL", help=f"Where to; KIT_BASE_URL{WEBHOOK_PATH}."
+)
 @click.option(
     "--secret-env",
     default="DODO_PAYMENTS_WEBHOOK_KEY",
     show_default=True,
     metavar="NAME",
-    help="The variable, of the environment or of .env, that holds the webhook's secret.",
+    help="The variable that holds the webhook's secret.",
 )
+@env_option
 @click.option(
     "--duplicate",
     type=click.IntRange(1, 100),
     default=1,
     show_default=True,
-    help="How often to send the message in all.",
+    help="How often to send each message in all.",
 )
+@click.option("--shuffle", is_flag=True, help="Send them in a random order.")
 @click.option("--skew", type=int, default=0, help="Seconds to add to the time of the signature.")
-@click.option("--dry-run", is_flag=True, help="Print the curl command instead.")
+@click.option("--dry-run", is_flag=True, help="Print curl commands instead.")
 def command(
-    event: str,
+    events: tuple[str, ...],
     *,
+    listed: bool,
     changes: tuple[str, ...],
     visitor: UUID | None,
     url: str | None,
     secret_env: str,
+    env_file: Path | None,
     duplicate: int,
+    shuffle: bool,
     skew: int,
     dry_run: bool,
 ) -> None:
     """
-    Send a signed webhook of any of Dodo's event types, with new ids each time.
+    Send signed webhooks of any of Dodo's event types, with new ids each time.
 
-    Prints the answer; the exit code is 0 when every answer is a 2xx. For the demo's shop, put the
-    secret of .kit/keys.json into the environment.
-    """
-    environ = environment()
-    if url is None:
-        url = environ.get("KIT_BASE_URL", "http://127.0.0.1:8000").rstrip("/") + PATH
-    _check_url(url)
-    secret = _secret(environ, secret_env)
-    message = _message(event, changes, visitor)
-    # With its line break, so that what curl reads from a shell's heredoc is what was signed.
-    body = json.dumps(message, separators=(",", ":")).encode() + b"\n"
-    headers = {"content-type": "application/json"} | sign(
-        secret, message_id=new_id("msg"), timestamp_s=int(time.time()) + skew, body=body
-    )
-    if dry_run:
-        click.echo(_curl(url, headers, body), nl=False)
+    Several at once belong together, as payment.succeeded and refund.succeeded of one payment.
+    Prints the answers; the exit code is 0 when every answer is a 2xx.
+
+    \b
+      kit trigger payment.succeeded --set data.currency=JPY --set data.total_amount=3300
+      kit trigger payment.succeeded subscription.active --duplicate 2 --shuffle
+      kit trigger payment.succeeded --env .kit/demo.env       to the demo's shop
+    """  # noqa: D301 - click reads the \b: what follows it keeps its lines
+    if listed:
+        click.echo("\n".join(event_types()))
         return
-    click.echo(f"{event} {headers['webhook-id']} to {url}")
-    outgoing = Outgoing("POST", _resolved(url), {"host": urlsplit(url).netloc} | headers, body)
-    if not asyncio.run(_deliver([outgoing] * duplicate)):
+    environ = environment(env_file)
+    url = url or shop_url(
+        environ.get("KIT_BASE_URL", "http://127.0.0.1:8000").rstrip("/") + WEBHOOK_PATH
+    )
+    secret = _secret(environ, secret_env)
+    messages = _messages(events, changes, visitor)
+    sendings = [
+        _signed(message, secret, url, at=int(time.time()) + skew) for message in messages
+    ] * duplicate
+    if shuffle:
+        random.shuffle(sendings)
+    if dry_run:
+        click.echo("# A signature is good for five minutes.")
+        for sending in sendings:
+            click.echo(_curl(sending.outgoing), nl=False)
+        return
+    if not asyncio.run(_deliver(sendings)):
         raise SystemExit(1)
 
 
-def _message(event: str, changes: tuple[str, ...], visitor: UUID | None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """One signed message, and what it is."""
+
+    event: str
+    outgoing: Outgoing
+
+
+def _messages(
+    events: tuple[str, ...], changes: tuple[str, ...], visitor: UUID | None
+) -> list[dict[str, Any]]:
+    """Make the messages: what one fixture and another call alike is one thing in all of them."""
+    if not events:
+        raise click.UsageError("name an event, such as payment.succeeded; --list names them all")
+    for event in events:
+        _check_event(event)
+    now, ids = time.time(), dict[str, str]()
+    messages = [freshen(load(event), now=now, ids=ids) for event in events]
+    pairs = [_pair(text) for text in changes]
+    if visitor is not None:
+        pairs.insert(0, (VISITOR_FIELD, str(visitor)))
+    for path, value in pairs:
+        _change(messages, path, value)
+    return messages
+
+
+def _check_event(event: str) -> None:
     if event not in event_types():
         near = get_close_matches(event, event_types(), n=4, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"see: {', '.join(event_types())}"
         raise KitError(f"Dodo has no event {event}; {hint}")
-    message = freshen(load(event), now=time.time())
-    pairs = [_pair(text) for text in changes]
-    if visitor is not None:
-        pairs.insert(0, ("data.metadata.datafast_visitor_id", str(visitor)))
-    try:
-        for path, value in pairs:
+
+
+def _change(messages: list[dict[str, Any]], path: str, value: Any) -> None:
+    """Change a field wherever it is; it must be somewhere."""
+    refused = []
+    for message in messages:
+        try:
             change(message, path, value)
-    except FixtureError as error:
-        fields = ", ".join(sorted(message["data"]))
-        raise KitError(f"{error} Its data has: {fields}") from None
-    return message
+        except FixtureError as error:
+            refused.append(f"{error} Its data has: {', '.join(sorted(message['data']))}")
+    if len(refused) == len(messages):
+        raise KitError(refused[0])
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -124,30 +169,6 @@ def _refuse(name: str) -> float:
     raise ValueError(name)  # NaN and Infinity are no JSON, so they are text
 
 
-def _check_url(url: str) -> None:
-    """Accept https, and http to this machine: a signed body is worth protecting on the way."""
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname or "", parts.port
-    except ValueError:
-        raise click.BadParameter("that is no URL", param_hint="--to") from None
-    local = parts.scheme == "http" and _LOOPBACK.fullmatch(host) is not None
-    if not host or "@" in parts.netloc or not (parts.scheme == "https" or local):
-        raise click.BadParameter(
-            "it must be an https URL without a password (http on localhost only)",
-            param_hint="--to",
-        )
-
-
-def _resolved(url: str) -> str:
-    """Write this machine's address for a name such as shop.localhost: resolvers may not know it."""
-    parts = urlsplit(url)
-    if not (parts.hostname or "").endswith(".localhost"):
-        return url
-    netloc = "127.0.0.1" if parts.port is None else f"127.0.0.1:{parts.port}"
-    return parts._replace(netloc=netloc).geturl()
-
-
 def _secret(environ: dict[str, str], name: str) -> str:
     """Return the first secret of a variable; while rotating it holds several."""
     words = [word for word in re.split(r"[\s,]+", environ.get(name, "")) if word]
@@ -160,18 +181,30 @@ def _secret(environ: dict[str, str], name: str) -> str:
     return words[0]
 
 
-def _curl(url: str, headers: dict[str, str], body: bytes) -> str:
-    options = [f"--header {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
-    first = f"curl --include --data-binary @- {shlex.quote(url)}"
-    call = " \\\n  ".join([first, *options])
-    return f"# The signature is good for five minutes.\n{call} <<'JSON'\n{body.decode()}JSON\n"
+def _signed(message: dict[str, Any], secret: str, url: str, *, at: int) -> _Sending:
+    # With its line break, so that what curl reads from a shell's heredoc is what was signed.
+    body = json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    signed = sign(secret, message_id=new_id("msg"), timestamp_s=at, body=body)
+    headers = {"content-type": "application/json"} | signed
+    return _Sending(message["type"], Outgoing("POST", url, headers, body))
 
 
-async def _deliver(messages: list[Outgoing]) -> bool:
+def _curl(outgoing: Outgoing) -> str:
+    headers = [
+        f"--header {shlex.quote(f'{name}: {value}')}" for name, value in outgoing.headers.items()
+    ]
+    first = f"curl --include --data-binary @- {shlex.quote(outgoing.url)}"
+    call = " \\\n  ".join([first, *headers])
+    return f"{call} <<'JSON'\n{outgoing.content.decode()}JSON\n"
+
+
+async def _deliver(sendings: list[_Sending]) -> bool:
     """Send one after the other and print the answers. Raises TransportError."""
     accepted = True
     async with open_client() as client:
-        for outgoing in messages:
+        for sending in sendings:
+            outgoing = sending.outgoing
+            click.echo(f"{sending.event} {outgoing.headers['webhook-id']} to {outgoing.url}")
             reply = await send(client, outgoing, deadline_s=TIMEOUT_S)
             click.echo(f"{reply.status} {_phrase(reply.status)}".rstrip())
             text = _printable(reply.body.decode(errors="replace")[:SHOWN_CHARACTERS]).strip()

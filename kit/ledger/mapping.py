@@ -32,6 +32,12 @@ from kit.ledger.rows import Row
 from kit.ledger.stamps import milliseconds, moment_of
 from kit.ledger.tombstones import is_forgotten
 
+EVENTS_READ = (
+    *("payment.succeeded", "payment.processing", "payment.failed", "payment.cancelled"),
+    *("refund.succeeded", "dispute.lost", "dispute.accepted", "dispute.won"),
+    *("subscription.active", "abandoned_checkout.recovered"),
+)
+"""The types of messages that this ledger needs; it keeps all others too, and counts nothing."""
 _REVERSALS = ("refund.succeeded", "dispute.lost", "dispute.accepted")
 _SETTLEMENT = ("settlement_amount", "settlement_tax", "settlement_currency")
 # Skips that somebody should look at: the money is real, and cannot be reported as it stands.

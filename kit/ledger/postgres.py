@@ -34,11 +34,7 @@ def open_server(url: URL) -> tuple[Engine, Engine, Engine, Peers]:
     Raises LedgerError without the driver, LedgerUnavailable when the server cannot be reached, and
     LedgerUnreadable when the database is no ledger.
     """
-    if find_spec("psycopg") is None:
-        raise LedgerError(
-            "PostgreSQL needs its driver: pip install 'dodo-datafast-kit[postgres]', "
-            "or psycopg[binary] beside the kit"
-        )
+    _need_driver()
     intake, writing = (_engine(url, pool_size=1, max_overflow=0) for _ in range(2))
     event.listen(writing, "begin", _take_turns)
     try:
@@ -48,6 +44,20 @@ def open_server(url: URL) -> tuple[Engine, Engine, Engine, Peers]:
         raise
     reading = _engine(url, reading=True, pool_size=4)
     return intake, writing, reading, Peers(_engine(url, poolclass=NullPool))
+
+
+def open_reading(url: URL) -> Engine:
+    """Return an engine for reading alone. Raises LedgerError without the driver."""
+    _need_driver()
+    return _engine(url, reading=True, poolclass=NullPool)
+
+
+def _need_driver() -> None:
+    if find_spec("psycopg") is None:
+        raise LedgerError(
+            "PostgreSQL needs its driver: pip install 'dodo-datafast-kit[postgres]', "
+            "or psycopg[binary] beside the kit"
+        )
 
 
 def _engine(url: URL, *, reading: bool = False, **pool: Any) -> Engine:
@@ -111,5 +121,10 @@ def _check(engine: Engine) -> None:
                     "answered with 200 may be gone"
                 )
     except DBAPIError as problem:
-        cause = str(problem.orig).strip().partition("\n")[0]
-        raise LedgerUnavailable(f"cannot use the ledger's PostgreSQL: {cause}") from None
+        raise refused(problem) from None
+
+
+def refused(problem: DBAPIError) -> LedgerUnavailable:
+    """Say why the server did not do what was asked; libpq names no password."""
+    cause = str(problem.orig).strip().partition("\n")[0]
+    return LedgerUnavailable(f"cannot use the ledger's PostgreSQL: {cause}")

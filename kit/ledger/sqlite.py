@@ -39,7 +39,7 @@ def open_file(url: URL) -> tuple[Engine, Engine, Callable[[], None]]:
     except BaseException:
         release()
         raise
-    return writing, _reading_engine(path), release
+    return writing, reading_engine(path), release
 
 
 def file_of(url: URL) -> Path:
@@ -96,7 +96,8 @@ def _writing_engine(path: Path) -> Engine:
     return engine
 
 
-def _reading_engine(path: Path) -> Engine:
+def reading_engine(path: Path) -> Engine:
+    """Return an engine that reads a file, whoever owns it."""
     # Read-only connections cannot checkpoint, which keeps clear of SQLite's WAL-reset race
     # (sqlite.org/wal.html, fixed in 3.51.3).
     engine = create_engine(
@@ -125,13 +126,18 @@ def _check(engine: Engine, path: Path) -> None:
             raw.cursor().execute("PRAGMA journal_mode=WAL")
     except (DBAPIError, sqlite3.Error) as problem:
         engine.dispose()
-        cause = str(getattr(problem, "orig", problem))
-        if "not a database" in cause or "malformed" in cause:
-            raise LedgerUnreadable(
-                f"{path.name} is not a readable SQLite database; it was left untouched. Restore a "
-                f"backup, or save what can be read with: sqlite3 {path.name} .recover"
-            ) from None
-        raise LedgerUnavailable(f"cannot use the ledger {path.name}: {cause}") from None
+        raise refused(path, problem) from None
     except BaseException:
         engine.dispose()
         raise
+
+
+def refused(path: Path, problem: Exception) -> LedgerError:
+    """Say why SQLite did not take a file."""
+    cause = str(getattr(problem, "orig", problem))
+    if "not a database" in cause or "malformed" in cause:
+        return LedgerUnreadable(
+            f"{path.name} is not a readable SQLite database; it was left untouched. Restore a "
+            f"backup, or save what can be read with: sqlite3 {path.name} .recover"
+        )
+    return LedgerUnavailable(f"cannot use the ledger {path.name}: {cause}")

@@ -19,11 +19,28 @@ def prepare(connection: Connection) -> None:
     Runs inside one transaction, so that a kill leaves no half schema; rows in flight stay as they
     are. Raises LedgerUnreadable for a newer schema, and for a database that holds something else.
     """
-    present = set(inspect(connection).get_table_names())
-    if not present & set(metadata.tables):
+    found = found_version(connection)
+    if found is None:
         metadata.create_all(connection)
         connection.execute(meta.insert().values(name="schema_version", value=str(SCHEMA_VERSION)))
         return
+    for version in range(found, SCHEMA_VERSION):
+        UPGRADES[version](connection)
+    if found != SCHEMA_VERSION:
+        connection.execute(
+            meta.update().where(meta.c.name == "schema_version").values(value=str(SCHEMA_VERSION))
+        )
+
+
+def found_version(connection: Connection) -> int | None:
+    """
+    Return the version of the tables that are there, or None where there are none.
+
+    Raises LedgerUnreadable for a newer one, and for a database that holds something else.
+    """
+    present = set(inspect(connection).get_table_names())
+    if not present & set(metadata.tables):
+        return None
     found = _version(connection) if "meta" in present else None
     if found is None:
         raise LedgerUnreadable(
@@ -35,12 +52,7 @@ def prepare(connection: Connection) -> None:
             f"the ledger has schema {found}, this kit writes {SCHEMA_VERSION}; "
             "use the version of the kit that wrote it"
         )
-    for version in range(int(found), SCHEMA_VERSION):
-        UPGRADES[version](connection)
-    if int(found) != SCHEMA_VERSION:
-        connection.execute(
-            meta.update().where(meta.c.name == "schema_version").values(value=str(SCHEMA_VERSION))
-        )
+    return int(found)
 
 
 def _version(connection: Connection) -> str | None:

@@ -1,5 +1,6 @@
 """Faults on request: which calls a rule matches, and for how many times."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,11 @@ class Rule:
     mode: str
     times: int | None
     after: bool
+
+    @property
+    def key(self) -> str:
+        """What rules of the same fault for the same calls have in common."""
+        return json.dumps([self.mode, sorted(self.match.items())])
 
     def matches(self, subjects: Mapping[str, set[str]]) -> bool:
         """Say whether every condition holds; an empty match takes every call."""

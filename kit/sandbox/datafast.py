@@ -40,13 +40,14 @@ def create_datafast(
     rate_limit: int = RATE_LIMIT,
     window_s: float = 60,
     keep_unattributed: bool = True,
+    chaos: Chaos | None = None,
 ) -> Starlette:
     """Build the app for one website: `website_id` is the script's (`dfid_…`).
 
     `additional_domains` are its other root domains (cross-domain tracking).
     `database` is a SQLite path or ":memory:". `rate_limit` calls are allowed per token in
     `window_s`. `keep_unattributed` decides whether a payment of a visitor without a pageview
-    counts (without a visitor) or is dropped.
+    counts (without a visitor) or is dropped. `chaos` are rules that somebody else may change too.
     """
     store = Store(database)
     pageviews = PageViews(
@@ -59,7 +60,7 @@ def create_datafast(
     revenue = Revenue(store, keep_unattributed=keep_unattributed, clock=clock)
     visitors = Visitors(store, revenue)
     limit = RateLimit(limit=rate_limit, window_s=window_s, clock=clock)
-    journal, chaos = Journal(store, api_key=api_key, clock=clock), Chaos()
+    journal, chaos = Journal(store, api_key=api_key, clock=clock), chaos or Chaos()
     backstage = Backstage(journal=journal, chaos=chaos, store=store, kinds=PAGES)
     closing = asyncio.Event()
 

@@ -13,7 +13,7 @@ import httpx
 
 from kit.sandbox.fixtures import BUSINESS_ID
 from kit.sandbox.shapes import shaped
-from kit.sandbox.signer import sign
+from kit.sandbox.signer import new_secret, sign
 from kit.sandbox.stamps import iso, new_id
 from kit.sandbox.store import Document, Store
 from kit.sandbox.switches import Switches
@@ -120,6 +120,10 @@ class Outbox:
         self._changed.set()
         return chosen
 
+    def waiting(self) -> int:
+        """Return how many deliveries are pending, due or not."""
+        return len(self._queue.waiting())
+
     def forget(self) -> None:
         """Drop what is pending, after the store was emptied."""
         self._queue.clear()
@@ -194,7 +198,7 @@ class Outbox:
         content = body.encode()
         started_at = self._clock()
         headers = endpoint["headers"] | sign(
-            endpoint["secret"],
+            new_secret() if self._switches.forge else endpoint["secret"],
             message_id=delivery["webhook_id"],
             timestamp_s=int(started_at),
             body=content,

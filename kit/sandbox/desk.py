@@ -26,6 +26,12 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 
 
 Act = Callable[[Document], Any]
@@ -85,13 +91,7 @@ class Desk:
             payments=[self._payment(one) for one in self._newest(PAYMENT)],
             problem=problem,
         )
-        headers = {
-            "cache-control": "no-store",
-            "content-security-policy": POLICY,
-            "referrer-policy": "no-referrer",
-            "x-content-type-options": "nosniff",
-        }
-        return HTMLResponse(page, status_code=status, headers=headers)
+        return HTMLResponse(page, status_code=status, headers=HEADERS)
 
     def _newest(self, kind: str) -> list[Document]:
         return self._books.store.all(kind)[: -SHOWN - 1 : -1]

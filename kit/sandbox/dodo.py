@@ -46,6 +46,7 @@ from kit.sandbox.store import Store
 from kit.sandbox.switchboard import Switchboard
 from kit.sandbox.switches import Switches
 from kit.sandbox.till import Till
+from kit.sandbox.trouble import Trouble, datafast_service, dodo_service
 
 FIRST_ENDPOINT = "ep_shop"
 PAGES = {
@@ -72,12 +73,14 @@ def create_dodo(
     products: Sequence[Product] = CATALOGUE,
     clock: Callable[[], float] = time.time,
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+    datafast_chaos: Chaos | None = None,
 ) -> Starlette:
     """Build the app; it delivers webhooks while its lifespan is entered.
 
     `database` is a SQLite path or ":memory:", `public_url` the origin buyers see. `webhook_url` is
     registered as the first endpoint with `webhook_secret` (`whsec_…`); an empty one is not.
-    `retry_delays_s` holds the wait before each delivery attempt. Raises ValueError for a secret
+    `retry_delays_s` holds the wait before each delivery attempt. With the rules of the stand-in for
+    DataFast the page for trouble holds switches for both. Raises ValueError for a secret
     that is not base64.
     """
     read_key(webhook_secret)
@@ -96,6 +99,10 @@ def create_dodo(
     hosted = HostedPage(store, till, templates_dir=templates_dir)
     journal, chaos = Journal(store, api_key=api_key, clock=clock), Chaos()
     backstage = Backstage(journal=journal, chaos=chaos, store=store, kinds=PAGES)
+    services = {"dodo": dodo_service(chaos)}
+    if datafast_chaos is not None:
+        services["datafast"] = datafast_service(datafast_chaos)
+    trouble = Trouble(services, switches, outbox, templates_dir=templates_dir)
     closing = asyncio.Event()
 
     def register_shop() -> None:
@@ -145,6 +152,7 @@ def create_dodo(
             *levers.routes(),
             *switchboard.routes(),
             *desk.routes(),
+            *trouble.routes(),
             *backstage.routes(reset),
             Mount("/static", StaticFiles(directory=static_dir, check_dir=False), name="static"),
         ],

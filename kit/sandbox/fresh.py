@@ -10,12 +10,15 @@ EXAMPLE_ID = re.compile(r"([a-z]+)_(example|recovered)")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-def freshen(message: dict[str, Any], *, now: float) -> dict[str, Any]:
+def freshen(
+    message: dict[str, Any], *, now: float, ids: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Return the message with new ids, and dated as if its object was created at `now`.
 
-    One id stays one id throughout the message, and moments keep their distances.
+    One id stays one id throughout the message, and moments keep their distances. Messages that
+    share `ids` are about the same objects.
     """
-    ids: dict[str, str] = {}
+    ids = {} if ids is None else ids
     data = message["data"]
     shift_s = now - seconds(data.get("created_at") or message["timestamp"])
 

@@ -21,8 +21,9 @@ class Switches:
     `trial_payment` decides between the two documented starts of a free trial: a payment of 0, or
     none. `trial_amount` (minor units) makes trials paid ones. `shape` is the age of webhook bodies
     and `api_shape` that of API answers. The rest concerns deliveries: how often each message is
-    sent in all, how long it waits, whether what is due goes out in a random order, and whether
-    messages wait for `POST /_sandbox/release`.
+    sent in all, how long it waits, whether what is due goes out in a random order, whether messages
+    wait for `POST /_sandbox/release`, and whether they are signed with a secret that is not the
+    endpoint's.
     """
 
     trial_payment: bool = True
@@ -33,6 +34,7 @@ class Switches:
     delay_s: float = 0
     shuffle: bool = False
     hold: bool = False
+    forge: bool = False
 
     def post(self, document: Any) -> None:
         """Change the named settings, all or none. Raises SwitchError with a sentence."""

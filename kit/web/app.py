@@ -94,7 +94,14 @@ def create_app(
         accepted=settings.consent_value,
     )
     tag = _script_tag(settings) if catalogue is not None else None
-    pages = Pages(tag=tag, demo=demo, consent=consent, cookieless=settings.cookieless)
+    pages = Pages(
+        tag=tag,
+        demo=demo,
+        # The demo's buyers are sent to the stand-in for Dodo, which has a page for trouble.
+        trouble_url=f"{settings.checkout_hosts[0]}/_sandbox/trouble" if demo else None,
+        consent=consent,
+        cookieless=settings.cookieless,
+    )
     keys = [key.reveal() for key in settings.secret_keys]
     token = settings.inspector_token.reveal() if settings.inspector_token else None
     cookies = ShopCookies(keys, secure=settings.secure)

@@ -57,12 +57,18 @@ class Pages:
         tag: ScriptTag | None,
         demo: bool,
         inspector_url: str | None = "/inspector",
+        trouble_url: str | None = None,
         consent: ConsentRule = _NO_CONSENT_NEEDED,
         cookieless: bool = False,
     ) -> None:
         self._tag = tag
         self._consent = consent
-        self._shared = {"demo": demo, "inspector_url": inspector_url, "cookieless": cookieless}
+        self._shared = {
+            "demo": demo,
+            "inspector_url": inspector_url,
+            "trouble_url": trouble_url,
+            "cookieless": cookieless,
+        }
         self._templates = Jinja2Templates(directory=resource_dir("templates"))
 
     def render(

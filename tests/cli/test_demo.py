@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from dotenv import dotenv_values
 
+from kit.settings import review_settings
 from tests.cli.conftest import Running, kit, running_demo
 
 
@@ -151,6 +153,19 @@ def test_orders_and_cookies_survive_a_restart(tmp_path: Path) -> None:
     assert "Waiting for word of your payment" in page.text
     assert hosted.status_code == 200
     assert (first_end, second_end) == (0, 0)
+
+
+def test_other_commands_can_be_told_of_it(tmp_path: Path) -> None:
+    """Its settings are in a file of its own, for nobody else to read."""
+    data = tmp_path / "it's mine"
+    with running_demo(tmp_path, "--port", "0", "--data", str(data)) as demo:
+        written = dotenv_values(data / "demo.env")
+        mode = (data / "demo.env").stat().st_mode & 0o777
+
+    assert mode == 0o600
+    assert written["KIT_BASE_URL"] == demo.urls["shop"]
+    assert written["KIT_DATABASE_URL"] == f"sqlite:///{data}/shop.db"
+    assert review_settings({name: value or "" for name, value in written.items()})[1] == ()
 
 
 def test_keys_that_cannot_be_read_are_a_sentence(tmp_path: Path) -> None:

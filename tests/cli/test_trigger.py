@@ -139,6 +139,59 @@ def test_a_message_can_be_sent_again(folder: Path, shop: Shop) -> None:
     assert len({(headers["webhook-id"], body) for headers, body in shop.received}) == 1
 
 
+def test_several_events_are_about_the_same_things(folder: Path, shop: Shop) -> None:
+    """A sale, its refund and its dispute; a change is made wherever the field is."""
+    events = ("payment.succeeded", "refund.succeeded", "dispute.lost", "payout.success")
+    result = trigger(*events, "--set", "data.currency=EUR", "--visitor", VISITOR_ID)
+    messages = [json.loads(body) for _, body in shop.received]
+    payment_ids = {message["data"].get("payment_id") for message in messages[:3]}
+
+    assert result.exit_code == 0, result.output
+    assert [message["type"] for message in messages] == list(events)
+    assert len(payment_ids) == 1
+    assert {message["data"]["currency"] for message in messages} == {"EUR"}
+    assert messages[0]["data"]["metadata"]["datafast_visitor_id"] == VISITOR_ID
+    assert "metadata" not in messages[3]["data"]
+    assert len({headers["webhook-id"] for headers, _ in shop.received}) == 4
+
+
+def test_messages_can_come_in_any_order(folder: Path, shop: Shop) -> None:
+    """Copies of two, forty in all: that they keep their order is less likely than anything."""
+    pair = ("payment.succeeded", "subscription.active")
+    result = trigger(*pair, "--duplicate", "20", "--shuffle")
+    types = [json.loads(body)["type"] for _, body in shop.received]
+
+    assert result.exit_code == 0, result.output
+    assert types != [*pair] * 20
+    assert sorted(types) == sorted([*pair] * 20)
+    assert len({headers["webhook-id"] for headers, _ in shop.received}) == 2
+
+
+def test_the_types_can_be_listed(folder: Path) -> None:
+    """All 48, a line each."""
+    assert trigger("--list").output.splitlines() == event_types()
+    assert len(event_types()) == 48
+
+
+def test_the_settings_may_be_another_files(
+    folder: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a demo's; what is in the environment counts for nothing then."""
+    monkeypatch.setenv("KIT_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("DODO_PAYMENTS_WEBHOOK_KEY", "whsec_nonsense")
+    folder.joinpath("demo.env").write_text(
+        f"DODO_PAYMENTS_WEBHOOK_KEY='{SECRET}'\nKIT_BASE_URL='{shop.url}'\n", encoding="utf-8"
+    )
+    found = trigger("payment.succeeded", "--env", "demo.env")
+    missing = trigger("payment.succeeded", "--env", "other.env")
+    headers, body = shop.received[0]
+    Webhook(SECRET).verify(body, headers)
+
+    assert found.exit_code == 0, found.output
+    assert missing.exit_code == 1
+    assert missing.stderr.startswith("kit: there is no file other.env")
+
+
 def test_the_time_of_the_signature_can_be_off(folder: Path, shop: Shop) -> None:
     """For a receiver that must refuse old and future messages."""
     trigger("payment.succeeded", "--skew", "-600")
@@ -171,6 +224,15 @@ def test_a_name_under_localhost_is_this_machine(folder: Path, shop: Shop) -> Non
 
     assert result.exit_code == 0, result.output
     assert f"http://{shop.received[0][0]['host']}/webhooks/dodo" == url
+
+
+def test_a_curl_command_for_each_message(folder: Path, shop: Shop) -> None:
+    """In the order in which they would be sent."""
+    printed = trigger("payment.succeeded", "refund.succeeded", "--dry-run").output
+
+    assert printed.count("curl --include") == 2
+    assert printed.index("payment.succeeded") < printed.index("refund.succeeded")
+    assert shop.received == []
 
 
 def test_the_printed_curl_sends_what_is_signed(folder: Path, shop: Shop) -> None:
@@ -237,6 +299,15 @@ def test_a_mistake_is_a_sentence(
 
     assert result.exit_code == 1
     assert problem in result.stderr
+    assert shop.received == []
+
+
+def test_without_an_event_it_says_where_they_are(folder: Path, shop: Shop) -> None:
+    """A usage error."""
+    result = trigger()
+
+    assert result.exit_code == 2
+    assert "--list" in result.stderr
     assert shop.received == []
 
 

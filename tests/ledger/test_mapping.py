@@ -16,13 +16,14 @@ from kit.ledger import mapping
 from kit.ledger.checkouts import begin_checkout, find_checkout, finish_opening
 from kit.ledger.claims import claim_deliveries, freeze_delivery
 from kit.ledger.deliveries import find_delivery
+from kit.ledger.drift import EVENT_TYPES
 from kit.ledger.engine import Engines
 from kit.ledger.facts import Facts, read_facts
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import EVENTS_READ, Policy, map_stored_events
 from kit.ledger.replays import Selection
 from kit.ledger.rows import Row
 from kit.ledger.sales import charged_subscriptions
-from kit.ledger.schema import deliveries, events, meta, payments
+from kit.ledger.schema import deliveries, events, meta, payments, recoveries
 from kit.ledger.stamps import moment_of
 from kit.sandbox import fixtures
 from tests.ledger.conftest import Message, Store, store_messages
@@ -701,6 +702,26 @@ def test_a_full_database_is_nobodys_fault(
         read_all(connection)
 
     assert readings(connection) == {"m1": ("stored", "event_waiting")}
+
+
+@pytest.mark.parametrize("event_type", sorted(set(fixtures.event_types()) - set(EVENTS_READ)))
+def test_what_an_endpoint_need_not_ask_for_moves_no_money(
+    connection: Connection, message: Message, store: Store, event_type: str
+) -> None:
+    """Types outside EVENTS_READ make no report and tell nothing of a payment."""
+    open_checkout(connection)
+    store(message("m1", event_type))
+    read_all(connection)
+
+    assert readings(connection) == {"m1": ("skipped", "event_not_money")}
+    for table in (deliveries, payments, recoveries):
+        assert connection.execute(select(table)).first() is None
+
+
+def test_what_an_endpoint_should_ask_for_are_types_of_dodos() -> None:
+    """Those of the README's table are among them."""
+    assert set(EVENTS_READ) <= EVENT_TYPES
+    assert len(set(EVENTS_READ)) == len(EVENTS_READ)
 
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=40) | st.sampled_from(

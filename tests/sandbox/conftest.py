@@ -3,8 +3,6 @@
 import contextlib
 import json
 import queue
-import socket
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,6 @@ import dodopayments.types
 import httpx
 import pydantic
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -24,6 +21,7 @@ from starlette.routing import Route
 
 from kit.sandbox.datafast import create_datafast
 from kit.sandbox.dodo import create_dodo
+from tests.servers import serving as serving_app
 
 API_KEY = "test-api-key"
 WEBSITE_ID = "dfid_contourtest000000001"
@@ -149,28 +147,14 @@ def clock() -> Clock:
 @pytest.fixture
 def serving() -> Serving:
     """Return the context manager that serves an app on a loopback socket."""
-    return _serving
+    return serving_app
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Serve apps on loopback sockets until the test ends."""
     with contextlib.ExitStack() as running:
-        yield lambda app: running.enter_context(_serving(app))
-
-
-@contextlib.contextmanager
-def _serving(app: Starlette) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", lifespan="on")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+        yield lambda app: running.enter_context(serving_app(app))
 
 
 @pytest.fixture
