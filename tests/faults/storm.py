@@ -27,8 +27,9 @@ Found = TypeVar("Found")
 SENDERS = 8
 CALMS_WITHIN_S = 60.0
 SAY_EVERY = 10
-LONGEST_PAUSE_S = 1.2
-AT_WORK, STARTS_WITHIN_S = 0.7, 2.0
+AT_WORK = 0.7
+"""How often a process is killed at work; else it is killed while it starts, mostly."""
+WORKS_S, STARTS_S = 2.0, 0.5
 DATABASE_LIVES_S = (2.0, 6.0)
 LOOK_S = 0.05
 
@@ -135,11 +136,12 @@ class Storm:
     async def _kill_one(self) -> bool:
         """Kill one, for its supervisor to start it again; False for one that ended by itself."""
         shop = self._chance.choice(self._shops)
+        longest_s = STARTS_S
         if self._chance.random() < AT_WORK:
+            longest_s = WORKS_S
             with contextlib.suppress(TimeoutError):
-                await eventually(lambda: shop.port, within_s=STARTS_WITHIN_S)
-        # Else, often while it starts.
-        await asyncio.sleep(self._chance.uniform(0.0, LONGEST_PAUSE_S))
+                await eventually(lambda: shop.port, within_s=WORKS_S)
+        await asyncio.sleep(self._chance.uniform(0.0, longest_s))
         return await shop.kill() == -signal.SIGKILL
 
     async def _restart_the_database(self) -> None:
