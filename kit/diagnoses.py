@@ -236,7 +236,8 @@ DIAGNOSES: Final[Mapping[str, Reason]] = MappingProxyType(
         "script_missing": Reason(
             "The landing page has no DataFast script.",
             "lost",
-            "Add the script tag of DataFast's settings to the head of every page.",
+            "Add the script tag of DataFast's settings to the head of every page; where visitors "
+            "are asked first, let this one agree.",
         ),
         "script_injected": Reason(
             "The page speaks of DataFast, and its HTML holds no script tag.",

@@ -331,23 +331,6 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "Serve it from your own domain, and put its tag first in the head.",
         ),
         "script_off": Reason("This browser runs no scripts, so nobody is counted.", "warn"),
-        "script_missing": Reason(
-            "The landing page has no DataFast script.",
-            "lost",
-            "Add the script tag of DataFast's settings to the head of every page; where visitors "
-            "are asked first, let this one agree.",
-        ),
-        "script_domain_foreign": Reason(
-            "The script's data-domain is not a domain of the host that takes the order.",
-            "lost",
-            "Set data-domain (DATAFAST_DOMAIN) to the root domain of the shop, as it is in "
-            "DataFast's settings.",
-        ),
-        "script_domain_narrow": Reason(
-            "The script's data-domain names one host, so its cookie stays away from the others.",
-            "warn",
-            "Set data-domain (DATAFAST_DOMAIN) to the root domain, without www.",
-        ),
         "cookie_set": Reason("The browser holds a visitor cookie."),
         "cookie_absent": Reason("Without its script there is no visitor cookie.", "warn"),
         "cookie_missing": Reason(
