@@ -11,13 +11,13 @@ from kit.hops import Hop
 from kit.settings import setting_names, variable_of
 
 OURS = ("DODO_", "DATAFAST_", "KIT_")
-# Read by the official SDK and command line of Dodo, by Dodo's own samples, and by other parts of
-# the kit than its settings.
+# Read by the official SDK and command line of Dodo, by Dodo's own samples, by the copied files, and
+# by other parts of the kit than its settings.
 OTHERS = frozenset(
     {
         *("DODO_PAYMENTS_CUSTOM_HEADERS", "DODO_PAYMENTS_LOG", "DODO_PAYMENTS_RETURN_URL"),
         "DODO_WH_TEST_SERVER_URL",
-        *("KIT_BROWSER", "KIT_NO_BOOTSTRAP", "KIT_SCREENSHOTS"),
+        *("KIT_BROWSER", "KIT_NO_BOOTSTRAP", "KIT_PRODUCTS", "KIT_SCREENSHOTS"),
     }
 )
 SERVER_ONLY = "KIT_SECRET_KEY"

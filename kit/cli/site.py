@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from kit.sandbox.dodo import create_dodo
 from kit.settings import Settings, read_settings
 
 WEBSITE_ID = "dfid_sandbox"
+_BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]*")
 _QUOTED = str.maketrans({"'": "\\'", "\\": "\\\\"})
 # Three names that a browser treats as three sites, all of them this machine.
 NAMES = {"shop": "shop.localhost", "dodo": "checkout.localhost", "datafast": "datafast.localhost"}
@@ -115,9 +117,7 @@ class Site:
 
     def write_variables(self, file_name: str = "demo.env") -> Path:
         """Keep them in a file that shells and other commands read, and return it."""
-        lines = [
-            f"{name}='{value.translate(_QUOTED)}'\n" for name, value in self.variables().items()
-        ]
+        lines = [f"{name}={_written(value)}\n" for name, value in self.variables().items()]
         path = self.data / file_name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.writelines(lines)
@@ -165,3 +165,8 @@ class Site:
             local = {f"{name}_local": self.local_url(name) for name in NAMES}
             with os.fdopen(ready_fd, "w") as pipe:
                 pipe.write(json.dumps(urls | local) + "\n")
+
+
+def _written(value: str) -> str:
+    """Write a value as both shells and dotenv read it: bare where it can be, else in quotes."""
+    return value if _BARE.fullmatch(value) else f"'{value.translate(_QUOTED)}'"

@@ -10,6 +10,7 @@ import click
 
 from kit.cli.site import NAMES, WEBSITE_ID, Site, read_keys
 from kit.errors import KitError
+from kit.sandbox.chaos import Chaos
 from kit.sandbox.products import CATALOGUE
 from kit.server import Listener, bind, run
 
@@ -48,6 +49,7 @@ class OwnShop(Site):
             "DATAFAST_BASE_URL": self.local_url("datafast"),
             "DATAFAST_WEBSITE_ID": WEBSITE_ID,
             "DATAFAST_DOMAIN": urlsplit(self.shop).hostname or "",
+            "KIT_BASE_URL": self.shop,
             "KIT_CHECKOUT_HOSTS": self.url("dodo"),
             "KIT_PRODUCTS": ",".join(product.product_id for product in CATALOGUE),
         }
@@ -93,6 +95,7 @@ def stand_in(shop: str, *, port: int, host: str | None, data: Path, ready_fd: in
         }
         ports = {name: listening.getsockname()[1] for name, listening in sockets.items()}
         site = OwnShop(ports, host, None, data, read_keys(data), shop.rstrip("/"))
-        apps = {"dodo": site.dodo(), "datafast": site.datafast()}
+        chaos = Chaos()
+        apps = {"dodo": site.dodo(chaos), "datafast": site.datafast(chaos)}
         listeners = [Listener(apps[name], sockets[name]) for name in STAND_INS]
         run(listeners, ready=lambda: site.announce(ready_fd))
