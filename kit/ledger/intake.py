@@ -24,19 +24,20 @@ _GIVEN = {
     "body": "bytea",
     "body_sha256": "bytea",
 }
-_FRESH = {
-    "times_received": "1",
-    "bodies_differ": "FALSE",
-    "state": "'stored'",
-    "reason": "'event_waiting'",
-    "attempts": "0",
-    "looked_up": "FALSE",
+_FRESH: Mapping[str, str | int | bool] = {
+    "times_received": 1,
+    "bodies_differ": False,
+    "state": "stored",
+    "reason": "event_waiting",
+    "attempts": 0,
+    "looked_up": False,
 }
+_LITERALS = [f"'{value}'" if isinstance(value, str) else str(value) for value in _FRESH.values()]
 _INTO = f"INSERT INTO events ({', '.join([*_GIVEN, *_FRESH])})"
 _UNLESS_THERE = "ON CONFLICT DO NOTHING RETURNING webhook_id"
 _UNNESTED = ", ".join(f"%({name})b::{kind}[]" for name, kind in _GIVEN.items())
 _POSTGRES = (
-    f"WITH stored AS ({_INTO} SELECT {', '.join(['given.*', *_FRESH.values()])} "  # noqa: S608
+    f"WITH stored AS ({_INTO} SELECT {', '.join(['given.*', *_LITERALS])} "  # noqa: S608
     f"FROM unnest({_UNNESTED}) AS given {_UNLESS_THERE}), "
     f"told AS (SELECT pg_notify('{CHANNEL}', '') FROM stored LIMIT 1) "
     "SELECT webhook_id FROM stored LEFT JOIN told ON TRUE"
@@ -61,5 +62,5 @@ def insert_new(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> set
 
 @cache
 def _sqlite(number: int) -> str:
-    row = f"({', '.join([*('?' for _ in _GIVEN), *_FRESH.values()])})"
+    row = f"({', '.join([*('?' for _ in _GIVEN), *_LITERALS])})"
     return f"{_INTO} VALUES {', '.join([row] * number)}"
