@@ -137,7 +137,7 @@ def create_app(
         ),
         Route(
             "/inspector/actions",
-            Actions(ledger, access, settings.base_url, settings.holds_test_payments).post,
+            Actions(ledger, dodo, access, settings.base_url, settings.holds_test_payments).post,
             methods=["POST"],
             max_body_size=MAX_FORM_BYTES,
         ),
@@ -209,6 +209,18 @@ def create_app(
     return app
 
 
+def compose_policy(settings: Settings) -> Policy:
+    """Tell how this shop counts."""
+    return Policy(
+        basis=settings.revenue_basis,
+        send_customer=settings.send_customer,
+        brands=settings.brands,
+        held_for="test_mode" if settings.holds_test_payments else None,
+        reverse_disputes=settings.disputes == "reverse",
+        hold_s=settings.hold_s,
+    )
+
+
 def compose_forwarder(
     settings: Settings,
     *,
@@ -219,14 +231,7 @@ def compose_forwarder(
 ) -> Forwarder:
     """Put a worker together, inside the app or alone."""
     lane = lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
-    policy = Policy(
-        basis=settings.revenue_basis,
-        send_customer=settings.send_customer,
-        brands=settings.brands,
-        held_for="test_mode" if settings.holds_test_payments else None,
-        reverse_disputes=settings.disputes == "reverse",
-        hold_s=settings.hold_s,
-    )
+    policy = compose_policy(settings)
     pace = replace(pace or Pace(), lane=lane, per_minute=settings.datafast_rate)
     return Forwarder(
         ledger,
