@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,14 +86,15 @@ class Reconciliation:
         """
         kinds = [PAYMENT, REFUND, *([DISPUTE] if self.policy.reverse_disputes else [])]
         walk = Walk(self.dodo, self.pacer, kinds, self.report.reached_ms, self.began.until_ms)
-        async for window, listed in walk.windows():
-            found = await self._look_into(window, listed)
-            self.report.found += await self._taken_in(found) if self.send else found
-            for kind in kinds:
-                self.report.seen[kind.listed] += len(listed[kind.name])
-            self.report.reached_ms = window.until_ms
-            await self.books.keep(self.report.progress)
-            self.on_progress(self.report)
+        async with aclosing(walk.windows()) as windows:
+            async for window, listed in windows:
+                found = await self._look_into(window, listed)
+                self.report.found += await self._taken_in(found) if self.send else found
+                for kind in kinds:
+                    self.report.seen[kind.listed] += len(listed[kind.name])
+                self.report.reached_ms = window.until_ms
+                await self.books.keep(self.report.progress)
+                self.on_progress(self.report)
         await self.books.keep(None)
         return self.report
 

@@ -6,7 +6,7 @@ the cap is documented, nor what comes beyond it, nor the order. So the walk goes
 of time that are small enough for a few pages, and a window whose list looks cut off is halved.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -61,7 +61,7 @@ class Walk:
     since_ms: int
     until_ms: int
 
-    async def windows(self) -> AsyncIterator[tuple[Window, Mapping[str, Documents]]]:
+    async def windows(self) -> AsyncGenerator[tuple[Window, Mapping[str, Documents]], None]:
         """
         Yield window after window, the oldest first, with what was created in it, by kind.
 
