@@ -13,7 +13,7 @@ def moment_ms(text: str, option: str, *, now: float) -> int:
     """
     Read `30m`, `2h`, `7d`, `now`, `2026-10-02` or `2026-10-02T09:15`, without a zone in UTC.
 
-    Returns UTC milliseconds. Raises KitError naming the option.
+    Returns UTC milliseconds. Raises KitError naming the `--option`.
     """
     if text == "now":
         return int(now * 1000)
@@ -25,5 +25,5 @@ def moment_ms(text: str, option: str, *, now: float) -> int:
         return max(0, milliseconds(aware))
     except (ValueError, OverflowError):
         raise KitError(
-            f"{option} {text}: use 30m, 2h, 7d, or a moment such as 2026-10-02T09:15"
+            f"--{option} {text}: use 30m, 2h, 7d, or a moment such as 2026-10-02T09:15"
         ) from None

@@ -75,8 +75,8 @@ def command(
     now = time.time()
     period = None
     if since is not None:
-        since_ms = moment_ms(since, "--since", now=now)
-        until_ms = moment_ms(until, "--until", now=now) if until else int((now - YOUNGEST_S) * 1000)
+        since_ms = moment_ms(since, "since", now=now)
+        until_ms = moment_ms(until, "until", now=now) if until else int((now - YOUNGEST_S) * 1000)
         if since_ms >= until_ms:
             raise KitError("--since must be before --until, which is ten minutes ago if left out")
         period = Progress(since_ms, until_ms, since_ms)

@@ -39,8 +39,7 @@ class OwnBooks:
 
     async def take_in(self, entries: Sequence[Entry]) -> None:
         """Store each, fsynced."""
-        for entry in entries:
-            await take_in(self.ledger, entry)
+        await take_in(self.ledger, entries)
 
     async def keep(self, progress: Progress | None) -> None:
         """Write the cursor."""

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 from kit.dodo import DodoClient, as_message
 from kit.errors import DodoError, KitError
 from kit.ledger import Ledger
 from kit.ledger.events import read_anew
+from kit.ledger.interventions import note_intervention
 from kit.ledger.stamps import moment_of
 from kit.reconcile.kinds import KINDS, Entry, Kind
 
@@ -19,21 +21,31 @@ class NameRefused(KitError):  # noqa: N818 - it says what happened
     """What was named is nothing that can be taken in."""
 
 
-async def take_in(ledger: Ledger, entry: Entry) -> bool:
+async def take_in(ledger: Ledger, entries: Sequence[Entry]) -> int:
     """
-    Store an object as the message that its webhook would have been; what follows is as with one.
+    Store objects as the messages that their webhooks would have been; what follows is as with one.
 
-    It is reported under the same id, so that the webhook may still come. Returns False for one
-    whose status moves no money. Raises LedgerUnavailable.
+    They are reported under the same ids, so that the webhooks may still come. One whose status
+    moves no money is left out. Returns how many were taken in. Raises LedgerUnavailable.
     """
-    event_type = entry.kind.event_of(entry.document)
-    if event_type is None:
-        return False
-    at = moment_of(ledger.now_ms())
-    signed = as_message(event_type, entry.message, entry.document, at=at)
-    if await ledger.record(signed, source="api") == "duplicate":
-        await ledger.write(lambda connection: read_anew(connection, signed))
-    return True
+    taken = 0
+    for entry in entries:
+        event_type = entry.kind.event_of(entry.document)
+        if event_type is None:
+            continue
+        at = moment_of(ledger.now_ms())
+        signed = as_message(event_type, entry.message, entry.document, at=at)
+        if await ledger.record(signed, source="api") == "duplicate":
+            await ledger.write(partial(read_anew, signed=signed))
+        taken += 1
+    if taken:
+        subject = ", ".join(f"{entry.kind.name} {entry.id}" for entry in entries[:MAX_NAMES])
+        await ledger.write(
+            lambda connection: note_intervention(
+                connection, "reconcile", subject, changed=taken, now_ms=ledger.now_ms()
+            )
+        )
+    return taken
 
 
 async def take_in_named(ledger: Ledger, dodo: DodoClient, names: str) -> int:
@@ -43,16 +55,14 @@ async def take_in_named(ledger: Ledger, dodo: DodoClient, names: str) -> int:
     Nothing that comes with a request becomes a payment: what counts is Dodo's own answer. Raises
     NameRefused, and what `DodoClient.look_up` and `take_in` raise.
     """
-    taken = 0
+    entries = []
     for kind, name in read_names(names):
         try:
-            document = await dodo.look_up(kind.listed, name)
+            entries.append(Entry(kind, name, await dodo.look_up(kind.listed, name)))
         except DodoError as refusal:
             if refusal.status != 404:
                 raise
-            continue
-        taken += await take_in(ledger, Entry(kind, name, document))
-    return taken
+    return await take_in(ledger, entries)
 
 
 def read_names(text: str) -> Sequence[tuple[Kind, str]]:

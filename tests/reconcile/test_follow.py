@@ -21,7 +21,7 @@ SALE = Entry(PAYMENT, "pay_1", sold().document())
 
 async def taken_in(scene: Scene, **values: Any) -> None:
     """Take a sale in, and let its report stand like this."""
-    await take_in(scene.shop.ledger, SALE)
+    await take_in(scene.shop.ledger, [SALE])
     scene.policy = Policy(held_for="test_mode")
     await scene.work()
     await scene.shop.ledger.write(
@@ -76,7 +76,7 @@ async def test_what_is_due_soon_is_waited_for(scene: Scene, state: str) -> None:
 
 async def test_a_message_that_nobody_has_read_is_waited_for(scene: Scene) -> None:
     """It is on disk, and read next."""
-    await take_in(scene.shop.ledger, SALE)
+    await take_in(scene.shop.ledger, [SALE])
     with pytest.raises(TimeoutError):
         await follow(scene, [])
 

@@ -52,10 +52,10 @@ async def test_what_moves_no_money_is_not_taken_in(scene: Scene) -> None:
 async def test_taking_in_twice_stores_once(scene: Scene) -> None:
     """And what was reported stays as it was."""
     entry = Entry(PAYMENT, "pay_1", sold().document())
-    await take_in(scene.shop.ledger, entry)
+    await take_in(scene.shop.ledger, [entry])
     scene.at_dodo(sold())
     await scene.work()
-    await take_in(scene.shop.ledger, Entry(PAYMENT, "pay_1", sold(total=1).document()))
+    await take_in(scene.shop.ledger, [Entry(PAYMENT, "pay_1", sold(total=1).document())])
     await scene.work()
     [message] = (await scene.messages()).values()
 
