@@ -22,7 +22,7 @@ MAX_PAGES = 10
 """Pages of one window; more than that and the cap may come into play."""
 SECOND_MS = 1000
 FIRST_SPAN_MS = 86_400 * SECOND_MS
-MAX_SPAN_MS = 64 * FIRST_SPAN_MS
+MAX_SPAN_MS = 512 * FIRST_SPAN_MS
 FEW = 3 * PAGE_SIZE
 """Where a window holds no more, the next one is twice as long."""
 
