@@ -95,7 +95,7 @@ def command(
         document = report_as_dict(errand.report, errand.fates, complete=failure is None)
         click.echo(json.dumps(document, indent=2))
     else:
-        print_report(errand.report, errand.fates, send=send)
+        print_report(errand.report, errand.fates)
     if failure is not None:
         click.echo(f"kit: {failure}; kit reconcile --resume goes on from here", err=True)
         raise SystemExit(INTERRUPTED if str(failure) == "interrupted" else 1)

@@ -94,7 +94,7 @@ def report_as_dict(report: Report, fates: Sequence[Fate], *, complete: bool) -> 
     }
 
 
-def print_report(report: Report, fates: Sequence[Fate], *, send: bool) -> None:
+def print_report(report: Report, fates: Sequence[Fate]) -> None:
     """Print the table, and what to do about it."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     began, reached = report.began, moment_of(report.reached_ms)
@@ -118,8 +118,6 @@ def print_report(report: Report, fates: Sequence[Fate], *, send: bool) -> None:
             f"\n{report.left_out} payments are at Dodo and not in its list: compare again later, "
             "more may be missing than was seen."
         )
-    if report.counts.get("missing") and not send:
-        console.print("\nkit reconcile … --send takes in what is missing.")
 
 
 def _print_findings(console: Console, what: What, found: Sequence[Finding]) -> None:

@@ -1,7 +1,11 @@
 """`kit reconcile` as its users run it: beside a server, and on a ledger of its own."""
 
+import asyncio
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +16,10 @@ import pytest
 
 from kit.ledger import Ledger
 from kit.ledger.engine import open_engines
+from kit.ledger.onlooker import Onlooker
 from kit.ledger.schema import deliveries, interventions
 from kit.reconcile.progress import Progress, keep_progress, kept_progress
-from tests.cli.conftest import Running, kit, running_demo
+from tests.cli.conftest import START_TIMEOUT_S, Running, environment, kit, running_demo
 from tests.databases import DATABASES
 
 EMAIL = "planted.buyer@example.com"
@@ -139,7 +144,7 @@ def test_the_table_says_what_was_found_and_what_to_do(shop: Shop, tmp_path: Path
     )
     assert re.search(rf"payment +{payment_id} +Dodo: [0-9.]+ [A-Z]{{3}}", done.stdout)
     assert "not_reported: Dodo has this" in done.stdout
-    assert "--send takes in what is missing" in done.stdout
+    assert "Run `kit reconcile --send`" in done.stdout
     assert "planted" not in done.stdout + done.stderr
     assert done.stderr == ""
 
@@ -173,6 +178,37 @@ def resumed(shop: Shop, url: str) -> tuple[int, dict[str, Any]]:
     assert done.stdout, done.stderr
 
     return done.returncode, json.loads(done.stdout)
+
+
+def test_ctrl_c_keeps_what_was_found_and_says_how_to_go_on(shop: Shop, tmp_path: Path) -> None:
+    """The report is of the part that was compared."""
+    url = f"sqlite:///{tmp_path}/own.db"
+    Ledger.open(url).close()
+    # Three calls at once, enough for the first window, and then hardly any.
+    slow = ["--since", "9d", "--dodo-rate", "6", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kit", "reconcile", *slow],
+        cwd=tmp_path,
+        env=environment(**shop.environ | {"KIT_DATABASE_URL": url}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    kept = None
+    onlooker = Onlooker.open(url)
+    while kept is None and process.poll() is None:
+        kept = asyncio.run(onlooker.read(kept_progress))
+    onlooker.close()
+    process.send_signal(signal.SIGINT)
+    said, complained = process.communicate(timeout=START_TIMEOUT_S)
+    report = json.loads(said)
+
+    assert process.returncode == 130, complained
+    assert kept is not None
+    assert (report["complete"], report["ok"]) == (False, False)
+    assert report["since"] < report["reached"] < report["until"]
+    assert complained == "kit: interrupted; kit reconcile --resume goes on from here\n"
 
 
 def test_a_failure_on_the_way_says_how_to_go_on(shop: Shop, tmp_path: Path) -> None:
