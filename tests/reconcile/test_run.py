@@ -8,9 +8,10 @@ import pytest
 from kit.errors import DodoError
 from kit.hops import REASONS
 from kit.ledger.mapping import Policy
+from kit.ledger.tombstones import bury
 from kit.reconcile.findings import MEANINGS, NEEDS_HANDS
 from kit.reconcile.progress import kept_progress
-from tests.money.messages import disputed, refunded, sold, subscribed
+from tests.money.messages import ADA, disputed, refunded, sold, subscribed
 from tests.reconcile.conftest import Scene, brief
 
 pytestmark = pytest.mark.anyio
@@ -370,6 +371,19 @@ async def test_held_test_payments_are_taken_in_and_not_sent(scene: Scene) -> Non
 
     assert (fate.standing, fate.reason) == ("put_off", "test_mode")
     assert await scene.at_datafast("payments") == []
+
+
+async def test_whoever_asked_to_be_forgotten_is_not_remembered(scene: Scene) -> None:
+    """Dodo's metadata keeps the visitor for years; the money counts, and names nobody."""
+    now_ms = int(scene.shop.clock.now * 1000)
+    await scene.shop.ledger.write(lambda connection: bury(connection, ADA, now_ms))
+    scene.at_dodo(sold("pay_1"))
+    [fate] = await scene.follow(await scene.reconcile(send=True))
+    [counted] = await scene.at_datafast("payments")
+
+    assert (fate.standing, fate.verdict) == ("sent", "recorded")
+    assert counted["datafast_visitor_id"] is None
+    assert ADA not in counted["raw"]
 
 
 async def test_an_interrupted_run_goes_on_where_it_stopped(scene: Scene) -> None:
