@@ -85,6 +85,8 @@ def _from_1(connection: Connection) -> None:
         "AND state IN ('mapped', 'skipped', 'unreadable')",
         "CREATE INDEX deliveries_with_person ON deliveries (created_at_ms) "
         "WHERE (email IS NOT NULL OR name IS NOT NULL)",
+        "CREATE INDEX deliveries_told ON deliveries (kind, state, verdict, reason, created_at_ms)",
+        "CREATE INDEX events_told ON events (state, type, reason) WHERE state <> 'stored'",
         "DROP INDEX ix_events_payment_id",
         "DROP INDEX ix_events_order_ref",
         "CREATE INDEX events_payment ON events (payment_id) WHERE payment_id IS NOT NULL",

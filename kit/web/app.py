@@ -36,6 +36,7 @@ from kit.web.health import Health
 from kit.web.inspector.access import Access
 from kit.web.inspector.actions import Actions
 from kit.web.inspector.pages import Inspector
+from kit.web.metrics import Metrics
 from kit.web.pages import Pages, ScriptTag
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
@@ -106,6 +107,7 @@ def create_app(
     token = settings.inspector_token.reveal() if settings.inspector_token else None
     cookies = ShopCookies(keys, secure=settings.secure)
     access = Access(token=token, keys=keys, secure=settings.secure)
+    metrics = Metrics(ledger, access.admits, lane, settings.datafast_rate)
     inspector = Inspector(
         ledger,
         access,
@@ -193,6 +195,8 @@ def create_app(
             Route("/webhooks/dodo", receiver),
             Route("/healthz", health.live),
             Route("/readyz", health.ready),
+            # Scrapers call it by the machine's address, which the pages' middleware refuses.
+            Route("/metrics", metrics.get),
             Mount(
                 "/",
                 app=SecurityHeaders(
