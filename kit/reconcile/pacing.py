@@ -1,5 +1,6 @@
 """Ask Dodo no faster than agreed: its limit is the account's, and the checkout needs it too."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -7,6 +8,8 @@ from typing import TypeVar
 from kit.errors import DodoError, KitError, TransportError
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 PER_MINUTE = 120.0
 """Half of the 240 that Dodo allows an account of the lowest tier (dodo/api-reference)."""
@@ -54,11 +57,14 @@ class Pacer:
                 if not refusal.retryable or number == TRIES:
                     raise
                 least_s = RATE_LIMITED_WAIT_S if refusal.status == 429 else 0.0
-            except TransportError:
+                problem: KitError = refusal
+            except TransportError as silence:
                 if number == TRIES:
                     raise
-                least_s = 0.0
-            await self.sleep(max(min(FIRST_WAIT_S * 2.0**number, MAX_WAIT_S), least_s))
+                least_s, problem = 0.0, silence
+            wait_s = max(min(FIRST_WAIT_S * 2.0**number, MAX_WAIT_S), least_s)
+            _log.warning("%s; asking again in %.0f s", problem, wait_s)
+            await self.sleep(wait_s)
         raise AssertionError("the last try returns or raises")
 
     async def _take_turn(self) -> None:

@@ -80,9 +80,9 @@ async def test_a_few_calls_wait_for_nothing() -> None:
     ids=["rate limit", "error", "no answer"],
 )
 async def test_a_passing_fault_is_waited_out(
-    fault: Callable[[], Exception], least_s: float
+    fault: Callable[[], Exception], least_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Longer each time, and longest where too much was asked."""
+    """Longer each time, and longest where too much was asked; whoever waits is told."""
     service = Service([fault(), fault(), fault()])
 
     assert await service.pacer().call(service.answer) == "well"
@@ -93,6 +93,7 @@ async def test_a_passing_fault_is_waited_out(
 
     assert all(wait >= least_s for wait in waits)
     assert waits == sorted(waits)
+    assert [record.getMessage().split("; ")[0] for record in caplog.records] == [str(fault())] * 3
 
 
 @pytest.mark.parametrize("fault", [refusal(503), TransportError("connect", "dodo")], ids=str)
