@@ -1,5 +1,6 @@
 """`GET /metrics`: what a scraper reads, who may, and what is not in it."""
 
+import re
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,7 @@ from tests.web.conftest import (
 
 pytestmark = pytest.mark.anyio
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 TOKEN = "planted-inspector-token-of-32-characters"
 VISITOR_ID = "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11"
 
@@ -152,6 +154,30 @@ async def test_every_metric_says_what_it_is(shop: Shop) -> None:
     assert all(family.name.startswith("kit_") for family in told)
     assert all(family.documentation.endswith(".") for family in told)
     assert {family.type for family in told} == {"gauge", "counter"}
+
+
+async def test_the_readme_lists_every_metric_with_its_labels(shop: Shop) -> None:
+    """And none that there is not."""
+    await sold(shop)
+    await shop.webhook(payment_event(), id="msg_stale", at=shop.clock.now - 3600)
+
+    async def counted() -> bool:
+        return bool(await shop.rows("refusals"))
+
+    await eventually(counted)
+    told = {
+        sample.name: set(sample.labels)
+        for family in families(await shop.http.get("/metrics"))
+        for sample in family.samples
+    }
+    rows = re.findall(r"^\| (`kit_[a-z_`, ]+) \| (.*?) \|", README.read_text(), re.MULTILINE)
+    listed = {
+        name: set(re.findall(r"`([a-z]+)`", labels))
+        for names, labels in rows
+        for name in re.findall(r"`(kit_[a-z_]+)`", names)
+    }
+
+    assert listed == told
 
 
 async def test_no_label_names_anything_of_a_buyer(shop: Shop) -> None:
