@@ -148,7 +148,9 @@ class Forwarder:
             except LedgerUnavailable:
                 raise
             except (DodoError, TransportError) as problem:
-                _log.warning("payment not looked up: %s", problem)
+                _log.warning(
+                    "payment not looked up: %s", problem, extra={"webhook_id": event["webhook_id"]}
+                )
             except Exception:
                 _log.exception("unforeseen error", extra={"webhook_id": event["webhook_id"]})
             await self.ledger.write(self._postpone(event))

@@ -431,6 +431,34 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "warn",
             "Start the shop with the variables that point it at the stand-ins.",
         ),
+        # What `kit reconcile` finds between Dodo's books and the ledger.
+        "never_reported": Reason(
+            "Dodo has this, and no report of it was ever made.",
+            "lost",
+            "Run `kit reconcile --send`: it is taken in, and reported at DataFast's pace.",
+        ),
+        "reported_twice": Reason(
+            "One payment was reported under two ids, so that DataFast counts it twice.",
+            "lost",
+            "Delete the id that is not Dodo's payment id at DataFast, and find out who sends it.",
+        ),
+        "amount_differs": Reason(
+            "What was reported is not the figure that Dodo has.",
+            "lost",
+            "Compare the payment in Dodo's dashboard. DataFast changes no payment: delete the "
+            "report there by its id, and report the right figure.",
+        ),
+        "not_paid_at_dodo": Reason(
+            "It was reported as paid, and Dodo does not have it as paid.",
+            "lost",
+            "Look at it in Dodo's dashboard, and delete the report at DataFast if no money came.",
+        ),
+        "unknown_to_dodo": Reason(
+            "It was reported, and Dodo's API does not know it.",
+            "lost",
+            "Is DODO_PAYMENTS_API_KEY of another account or environment than the webhooks? "
+            "If not, delete the report at DataFast.",
+        ),
         # Webhooks that were refused although validly signed.
         "stale": Reason(
             "Validly signed webhooks were refused because they are too old.",

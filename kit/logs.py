@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -19,16 +20,16 @@ def configure_logging(form: Literal["text", "json"], *, level: int = logging.INF
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people, known fields at its end."""
-
-    def __init__(self) -> None:
-        super().__init__("%(levelname)s: %(message)s")
+    """One line for people, known fields at its end; a trace below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        first, newline, rest = super().format(record).partition("\n")
-        return first + fields + newline + rest
+        # What a message quotes must not look like a record of its own.
+        message = record.getMessage().replace("\n", "\\n")
+        return f"{record.levelname}: {message}{fields}" + "".join(
+            f"\n{line}" for line in _trace(record)
+        )
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,10 +45,37 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_fields(record),
         }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if trace := _trace(record):
+            entry["exception"] = "\n".join(trace)
         return json.dumps(entry, ensure_ascii=False)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, str]:
     return {name: str(getattr(record, name)) for name in FIELDS if hasattr(record, name)}
+
+
+def _trace(record: logging.LogRecord) -> list[str]:
+    if not record.exc_info or record.exc_info[1] is None:
+        return []
+    return _told(record.exc_info[1], set())
+
+
+def _told(error: BaseException, seen: set[int]) -> list[str]:
+    """
+    Tell an exception and what led to it, oldest first, as Python does, but for their messages.
+
+    Of each only the first line: below it, a database quotes the whole row.
+    """
+    seen.add(id(error))
+    lines: list[str] = []
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        how = "the direct cause of" if error.__cause__ else "being handled before"
+        lines += [*_told(before, seen), "", f"This was {how} the following exception:", ""]
+    lines.append("Traceback (most recent call last):")
+    lines += "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    message, _, _ = str(error).partition("\n")
+    lines.append(f"{type(error).__name__}: {message}" if message else type(error).__name__)
+    for number, part in enumerate(getattr(error, "exceptions", ()), start=1):
+        lines += [f"  {line}" for line in (f"Exception {number}:", *_told(part, seen))]
+    return lines

@@ -52,7 +52,6 @@ class Sender:
 
     async def deliver(self, delivery: Delivery) -> None:
         """Bring a claimed delivery one step on; whatever happens, it is claimed again later."""
-        transaction_id = delivery.payment.transaction_id
         message: str | None = None
         early: Outcome | None = None
         try:
@@ -78,12 +77,12 @@ class Sender:
                 # Due at once: the lane says when, and a changed key has another lane.
                 early = later(delivery, due_in_s=0.0)
             except Exception:
-                _log.exception("unforeseen error", extra={"transaction_id": transaction_id})
+                _log.exception("unforeseen error", extra=_about(delivery))
                 early = self._retry(delivery, "unexpected_error")
             await self.ledger.write(self._finish(delivery, early, message))
         except LedgerUnavailable as problem:
             # The lease runs out and the report is made again; its id makes that harmless.
-            _log.warning("not written: %s", problem, extra={"transaction_id": transaction_id})
+            _log.warning("not written: %s", problem, extra=_about(delivery))
 
     async def _delete(self, delivery: Delivery) -> Outcome | None:
         """Let DataFast forget a report; None means that it has, and the new one may follow."""
@@ -209,3 +208,9 @@ def _nameless(message: str | None, delivery: Delivery) -> str | None:
     if message is None or visitor_id is None:
         return message
     return message.replace(visitor_id, "…")
+
+
+def _about(delivery: Delivery) -> dict[str, str]:
+    """Name a delivery in a log entry."""
+    names = {"transaction_id": delivery.payment.transaction_id, "order_ref": delivery.order_ref}
+    return {name: value for name, value in names.items() if value is not None}

@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "Look at all that a sale passes; say what to mend, and how.",
     "replay": "Send reports and read messages again, after saying which.",
     "forget": "Forget a visitor here and, if wanted, at DataFast.",
+    "reconcile": "Compare Dodo's payments with what was reported; send what is missing.",
     "trigger": "Send signed webhooks of any of Dodo's event types to a shop.",
     "test": "Run this clone's own tests, in a real browser too.",
 }

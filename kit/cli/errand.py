@@ -42,7 +42,7 @@ async def _carry(settings: Settings, action: Action) -> dict[str, Any]:
     try:
         ledger = Ledger.open(settings.database_url)
     except LedgerInUse:
-        return await _ask_server(settings, action)
+        return await ask_server(settings, action)
     holds_test = settings.holds_test_payments
     try:
         if action.get("plan") == "1":
@@ -55,14 +55,17 @@ async def _carry(settings: Settings, action: Action) -> dict[str, Any]:
     return {"done": f"{done.sentence}; {later}" if done.sends else done.sentence}
 
 
-async def _ask_server(settings: Settings, action: Action) -> dict[str, Any]:
+async def ask_server(
+    settings: Settings, action: Action, *, timeout_s: float = TIMEOUT_S
+) -> dict[str, Any]:
+    """Post an action to the server that owns the ledger. Raises KitError."""
     token = settings.inspector_token
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token.reveal()}"
     url = f"{settings.base_url}/inspector/actions"
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as http:
             reply = await http.post(url, content=urlencode(action), headers=headers)
         answer: dict[str, Any] = reply.json()
     except (httpx.HTTPError, ValueError):

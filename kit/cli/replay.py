@@ -1,21 +1,19 @@
 """`kit replay`: send reports and read messages again, after saying which."""
 
-import re
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import click
 
 from kit.cli.errand import Action, agree, carry_out, plan_of
+from kit.cli.moments import moment_ms
 from kit.cli.shop import environment
 from kit.errors import KitError
 from kit.ledger.replays import LEFT_ALONE, READ_AGAIN, SENT_AGAIN
 from kit.settings import read_settings
 
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _WAITS = "line_up"
 
 
@@ -79,20 +77,6 @@ def _action(wanted: Mapping[str, str | None], *, now: float) -> Action:
         if option in chosen:
             action[f"{option}_ms"] = str(moment_ms(chosen[option], option, now=now))
     return action
-
-
-def moment_ms(text: str, option: str, *, now: float) -> int:
-    """Read a moment: so long ago, or ISO 8601. Raises KitError."""
-    if ago := re.fullmatch(r"([0-9]{1,6})([smhdw])", text):
-        return max(0, int((now - int(ago[1]) * _UNITS_S[ago[2]]) * 1000))
-    try:
-        moment = datetime.fromisoformat(text)
-        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        return max(0, int(aware.timestamp() * 1000))
-    except (ValueError, OverflowError):
-        raise KitError(
-            f"--{option} {text}: use 30m, 2h, 3d, or a moment such as 2026-10-02T09:15"
-        ) from None
 
 
 def _changes(line: Mapping[str, Any]) -> bool:

@@ -1,12 +1,14 @@
 """Statements on `events`: one row for each webhook message, keyed by its id for good."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
+from kit.helpers.dodo_datafast import Signed
 from kit.ledger.intake import insert_new
-from kit.ledger.rows import Row, insert_or_ignore
+from kit.ledger.rows import Row, insert_or_ignore, notify
 from kit.ledger.schema import events, refusals
 
 MAPPING_BATCH = 32
@@ -76,6 +78,33 @@ def waiting_events(connection: Connection, now_ms: int) -> Sequence[Row]:
 def settle_event(connection: Connection, webhook_id: str, **values: Any) -> None:
     """Write down what a message turned out to be."""
     connection.execute(_ONE, {"wanted": webhook_id, **values})
+
+
+def read_anew(connection: Connection, signed: Signed) -> bool:
+    """
+    Let a message that was made of Dodo's API be read again, as the API has it now.
+
+    Only one that became nothing: what was reported stays. Returns whether there was one.
+    """
+    renewed = connection.execute(
+        update(events)
+        .where(
+            events.c.webhook_id == signed.id,
+            events.c.source == "api",
+            events.c.state.in_(("skipped", "parked", "unreadable")),
+        )
+        .values(
+            body=signed.body,
+            body_sha256=hashlib.sha256(signed.body).digest(),
+            state="stored",
+            reason="event_waiting",
+            looked_up=False,
+            due_at_ms=None,
+        )
+    )
+    if renewed.rowcount:
+        notify(connection)
+    return renewed.rowcount == 1
 
 
 def count_refusal(connection: Connection, reason: str, now_ms: int) -> None:

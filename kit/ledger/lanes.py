@@ -42,17 +42,24 @@ def lock_lane(connection: Connection, lane: str, *, per_minute: float, now_ms: i
     minute has more calls, wherever it begins.
     """
     row = connection.execute(_LOCKED, {"wanted": lane}).mappings().one_or_none()
-    burst = burst_of(per_minute)
     if row is None:
         connection.execute(
             insert_or_ignore(connection, lanes).values(
-                lane=lane, tokens=burst, refilled_at_ms=now_ms, not_before_ms=0
+                lane=lane, tokens=burst_of(per_minute), refilled_at_ms=now_ms, not_before_ms=0
             )
         )
         row = connection.execute(_LOCKED, {"wanted": lane}).mappings().one()
     if now_ms < row["refilled_at_ms"]:
         # A clock set back refills nothing, and is believed from here on.
         connection.execute(update(lanes).where(lanes.c.lane == lane).values(refilled_at_ms=now_ms))
+    return budget_of(row, per_minute=per_minute, now_ms=now_ms)
+
+
+def budget_of(row: Row | None, *, per_minute: float, now_ms: int) -> Budget:
+    """Return the budget of a lane as it stands; a lane without a row has sent nothing yet."""
+    burst = burst_of(per_minute)
+    if row is None:
+        return Budget(burst, 0, None)
     passed_ms = max(now_ms - row["refilled_at_ms"], 0)
     refill = max(per_minute - burst, per_minute / 2) * passed_ms / 60_000
     return Budget(min(row["tokens"] + refill, burst), row["not_before_ms"], row["paused_reason"])

@@ -40,7 +40,6 @@ EVENTS_READ = (
 """The types of messages that this ledger needs; it keeps all others too, and counts nothing."""
 _REVERSALS = ("refund.succeeded", "dispute.lost", "dispute.accepted")
 _SETTLEMENT = ("settlement_amount", "settlement_tax", "settlement_currency")
-# Skips that somebody should look at: the money is real, and cannot be reported as it stands.
 FOR_A_PERSON = frozenset(
     {
         "amount_invalid",
@@ -55,6 +54,7 @@ FOR_A_PERSON = frozenset(
         "unknown_currency",
     }
 )
+"""Skips that somebody should look at: the money is real, and cannot be reported as it stands."""
 
 _log = logging.getLogger(__name__)
 

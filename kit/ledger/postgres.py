@@ -65,6 +65,7 @@ def _engine(url: URL, *, reading: bool = False, **pool: Any) -> Engine:
         url,
         pool_pre_ping=reading,  # a page should not show that the database was restarted
         **pool,
+        hide_parameters=True,  # an error's text may end in a log, and they hold visitors
         connect_args={
             "connect_timeout": 5,
             "keepalives_idle": 10,

@@ -77,6 +77,7 @@ def _writing_engine(path: Path) -> Engine:
         pool_size=1,
         max_overflow=0,
         connect_args={"check_same_thread": False},
+        hide_parameters=True,  # an error's text may end in a log, and they hold visitors
     )
 
     @event.listens_for(engine, "connect")
@@ -107,6 +108,7 @@ def reading_engine(path: Path) -> Engine:
         poolclass=QueuePool,
         pool_size=4,
         connect_args={"check_same_thread": False, "isolation_level": None},
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "begin")

@@ -55,6 +55,16 @@ def found_version(connection: Connection) -> int | None:
     return int(found)
 
 
+def check(connection: Connection) -> None:
+    """Make sure that the tables are this version's, changing nothing. Raises LedgerUnreadable."""
+    found = _version(connection) if inspect(connection).has_table("meta") else None
+    if found != str(SCHEMA_VERSION):
+        raise LedgerUnreadable(
+            f"the ledger has schema {found}, this kit reads {SCHEMA_VERSION}; "
+            "use the version of the kit that the server runs"
+        )
+
+
 def _version(connection: Connection) -> str | None:
     columns = {column["name"] for column in inspect(connection).get_columns("meta")}
     if not columns >= set(meta.c.keys()):
@@ -75,6 +85,8 @@ def _from_1(connection: Connection) -> None:
         "AND state IN ('mapped', 'skipped', 'unreadable')",
         "CREATE INDEX deliveries_with_person ON deliveries (created_at_ms) "
         "WHERE (email IS NOT NULL OR name IS NOT NULL)",
+        "CREATE INDEX deliveries_told ON deliveries (kind, state, verdict, reason, created_at_ms)",
+        "CREATE INDEX events_told ON events (state, type, reason) WHERE state <> 'stored'",
         "DROP INDEX ix_events_payment_id",
         "DROP INDEX ix_events_order_ref",
         "CREATE INDEX events_payment ON events (payment_id) WHERE payment_id IS NOT NULL",

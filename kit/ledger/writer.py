@@ -159,7 +159,7 @@ class Writer:
                 group[0].error = _reported(problem)
 
     def _give_up(self, group: list[Job], problem: Exception) -> None:
-        _log.error("the ledger cannot be written: %s", getattr(problem, "orig", problem))
+        _log.error("the ledger cannot be written: %s", _cause(problem))
         if isinstance(problem, InternalError):
             self._engine.dispose()  # a server that became a standby: look for the new primary
         for job in group:
@@ -181,7 +181,7 @@ class Writer:
             if job.loop is not None:
                 by_loop.setdefault(job.loop, []).append(job)
             elif job.error is not None:
-                _log.warning("a note was not written: %s", job.error)
+                _log.warning("a note was not written: %s", type(job.error).__name__)
         for loop, jobs in by_loop.items():
             try:
                 loop.call_soon_threadsafe(_deliver, jobs)
@@ -199,6 +199,12 @@ def _deliver(jobs: list[Job]) -> None:
             job.future.set_exception(job.error)
         else:
             job.future.set_result(job.result)
+
+
+def _cause(problem: Exception) -> str:
+    """Return what the database said, without the lines in which it quotes a row."""
+    cause, _, _ = str(getattr(problem, "orig", problem)).strip().partition("\n")
+    return cause
 
 
 def _was_undone(problem: Exception, *, applied: bool) -> bool:

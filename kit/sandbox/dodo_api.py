@@ -13,7 +13,7 @@ from kit.sandbox.checkouts import read_order
 from kit.sandbox.delivery import ENDPOINT
 from kit.sandbox.gate import behind_key
 from kit.sandbox.goods import product_item, product_object
-from kit.sandbox.listing import page, payment_item, subscription_item
+from kit.sandbox.listing import listed, page, payment_item, subscription_item
 from kit.sandbox.products import Product
 from kit.sandbox.refusals import ApiError
 from kit.sandbox.shapes import shaped
@@ -94,7 +94,8 @@ class DodoApi:
         )
 
     def _payments(self, request: Request, _body: bytes) -> Response:
-        found = page(self._store.all(PAYMENT), request.query_params)
+        query = request.query_params
+        found = page(listed(self._store, PAYMENT, query), query)
         items = [self._shaped(PAYMENT, payment_item(payment)) for payment in found]
         return JSONResponse({"items": items})
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kit.sandbox.refusals import ApiError
-from kit.sandbox.stamps import seconds
-from kit.sandbox.store import Document
+from kit.sandbox.stamps import iso, seconds
+from kit.sandbox.store import Document, Store
 
 PAGE_SIZE, MAX_PAGE_SIZE = 10, 100
+DAY_S = 86_400.0
+LAST_DAY_S = 253_402_214_400.0  # of the year 9999
 
 # What objects have and their list items do not (SDK 1.123.0, *ListResponse types).
 NOT_IN_PAYMENT_ITEMS = frozenset(
@@ -55,12 +57,30 @@ def page(documents: list[Document], query: Mapping[str, str]) -> list[Document]:
 
     Raises ApiError 422 for a page number, page size or moment that is none.
     """
-    matching = [document for document in reversed(documents) if _matches(document, query)]
+    since_s = _moment(query, "created_at_gte", float("-inf"))
+    until_s = _moment(query, "created_at_lte", float("inf"))
+    matching = [
+        document
+        for document in reversed(documents)
+        if since_s <= seconds(document["created_at"]) <= until_s and _matches(document, query)
+    ]
     number = _number(query, "page_number", default=0)
     size = _number(query, "page_size", default=PAGE_SIZE)
     if not 1 <= size <= MAX_PAGE_SIZE:
         raise ApiError(422, f"page_size must be from 1 to {MAX_PAGE_SIZE}.")
     return matching[number * size : (number + 1) * size]
+
+
+def listed(store: Store, kind: str, query: Mapping[str, str]) -> list[Document]:
+    """Read what a list may hold: whole days, so that a long history is not read for each page.
+
+    Raises ApiError 422 for a moment that is none.
+    """
+    since_s = _moment(query, "created_at_gte", 0.0)
+    until_s = _moment(query, "created_at_lte", LAST_DAY_S)
+    # A day more on both sides: a moment's day depends on its offset.
+    days = iso(max(since_s - DAY_S, 0.0))[:10], iso(min(until_s + DAY_S, LAST_DAY_S))[:10]
+    return store.created(kind, days=days)
 
 
 def payment_item(payment: Document) -> Document:
@@ -97,14 +117,8 @@ def _matches(document: Document, query: Mapping[str, str]) -> bool:
         return False
     if "subscription_id" in query:
         ids = document.get("subscription_ids") or [document.get("subscription_id")]
-        if query["subscription_id"] not in ids:
-            return False
-    created_s = seconds(document["created_at"])
-    return (
-        _moment(query, "created_at_gte", float("-inf"))
-        <= created_s
-        <= _moment(query, "created_at_lte", float("inf"))
-    )
+        return query["subscription_id"] in ids
+    return True
 
 
 def _product_ids(document: Document) -> list[Any]:

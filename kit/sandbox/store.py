@@ -86,6 +86,16 @@ class Store:
         )
         return [_read(body) for (body,) in rows]
 
+    def created(self, kind: str, *, days: tuple[str, str]) -> list[Document]:
+        """Return those of a kind whose `created_at` is of two days or between, oldest first."""
+        rows = self.connection.execute(
+            "SELECT body FROM documents WHERE kind = ?"
+            " AND substr(json_extract(body, '$.created_at'), 1, 10) BETWEEN ? AND ?"
+            " ORDER BY position",
+            (kind, *days),
+        )
+        return [_read(body) for (body,) in rows]
+
     def delete(self, kind: str, key: str) -> None:
         """Remove one document; a missing one is no error."""
         self.connection.execute("DELETE FROM documents WHERE kind = ? AND key = ?", (kind, key))

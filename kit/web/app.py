@@ -36,6 +36,7 @@ from kit.web.health import Health
 from kit.web.inspector.access import Access
 from kit.web.inspector.actions import Actions
 from kit.web.inspector.pages import Inspector
+from kit.web.metrics import Metrics
 from kit.web.pages import Pages, ScriptTag
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
@@ -106,6 +107,7 @@ def create_app(
     token = settings.inspector_token.reveal() if settings.inspector_token else None
     cookies = ShopCookies(keys, secure=settings.secure)
     access = Access(token=token, keys=keys, secure=settings.secure)
+    metrics = Metrics(ledger, access.admits, lane, settings.datafast_rate)
     inspector = Inspector(
         ledger,
         access,
@@ -137,7 +139,7 @@ def create_app(
         ),
         Route(
             "/inspector/actions",
-            Actions(ledger, access, settings.base_url, settings.holds_test_payments).post,
+            Actions(ledger, dodo, access, settings.base_url, settings.holds_test_payments).post,
             methods=["POST"],
             max_body_size=MAX_FORM_BYTES,
         ),
@@ -193,6 +195,8 @@ def create_app(
             Route("/webhooks/dodo", receiver),
             Route("/healthz", health.live),
             Route("/readyz", health.ready),
+            # Scrapers call it by the machine's address, which the pages' middleware refuses.
+            Route("/metrics", metrics.get),
             Mount(
                 "/",
                 app=SecurityHeaders(
@@ -209,6 +213,18 @@ def create_app(
     return app
 
 
+def compose_policy(settings: Settings) -> Policy:
+    """Tell how this shop counts."""
+    return Policy(
+        basis=settings.revenue_basis,
+        send_customer=settings.send_customer,
+        brands=settings.brands,
+        held_for="test_mode" if settings.holds_test_payments else None,
+        reverse_disputes=settings.disputes == "reverse",
+        hold_s=settings.hold_s,
+    )
+
+
 def compose_forwarder(
     settings: Settings,
     *,
@@ -219,14 +235,7 @@ def compose_forwarder(
 ) -> Forwarder:
     """Put a worker together, inside the app or alone."""
     lane = lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
-    policy = Policy(
-        basis=settings.revenue_basis,
-        send_customer=settings.send_customer,
-        brands=settings.brands,
-        held_for="test_mode" if settings.holds_test_payments else None,
-        reverse_disputes=settings.disputes == "reverse",
-        hold_s=settings.hold_s,
-    )
+    policy = compose_policy(settings)
     pace = replace(pace or Pace(), lane=lane, per_minute=settings.datafast_rate)
     return Forwarder(
         ledger,

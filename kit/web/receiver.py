@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ ANSWER_DEADLINE_S = 13.0  # in all; Dodo gives up after 15 s (dodo/developer-res
 
 _log = logging.getLogger(__name__)
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _HEADERS = (b"webhook-id", b"webhook-timestamp", b"webhook-signature")
 _ANSWERS: Mapping[str, tuple[int, bytes]] = {
     "accepted": (200, b'{"status":"accepted"}'),
@@ -97,18 +99,20 @@ class Receiver:
                 body, headers, self._keys, now=self._clock(), tolerance_s=self._tolerance_s
             )
         except SignatureError as refusal:
-            self._report(refusal)
+            self._report(refusal, headers)
             return "unsigned"
         try:
             async with asyncio.timeout_at(answer_by):
                 return await self._ledger.record(signed)
-        except (LedgerUnavailable, TimeoutError):
+        except (LedgerUnavailable, TimeoutError) as problem:
             # What is stored after all makes the next attempt a duplicate.
+            why = str(problem) or "the database took too long"
+            _log.error("webhook not stored: %s", why, extra={"webhook_id": signed.id})
             return "unavailable"
 
-    def _report(self, refusal: SignatureError) -> None:
+    def _report(self, refusal: SignatureError, headers: Sequence[tuple[str, str]]) -> None:
         if refusal.signed is None:
-            _log.info("webhook refused: %s", refusal.reason)
+            _log.info("webhook refused: %s", refusal.reason, extra=_claimed(headers))
             return
         reason, now_ms = refusal.reason, self._ledger.now_ms()
         _log.error(
@@ -122,6 +126,13 @@ class Receiver:
             count_refusal(connection, reason, now_ms)
 
         self._ledger.note(count)
+
+
+def _claimed(headers: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Name a message in a log entry as it names itself; nothing proves it, so only an id does."""
+    named = [value for name, value in headers if name == "webhook-id"]
+    well_formed = len(named) == 1 and _ID.fullmatch(named[0]) is not None
+    return {"webhook_id": named[0]} if well_formed else {}
 
 
 async def _read_body(scope: Scope, receive: Receive) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.cli.replay import moment_ms
+from kit.cli.moments import moment_ms
 from tests.cli.conftest import START_TIMEOUT_S, environment, kit
 from tests.cli.ledgers import fill, row_of, within
 from tests.cli.test_serve import SETTINGS, serving

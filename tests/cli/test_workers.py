@@ -88,12 +88,14 @@ def eventually(happened: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def send(url: str, webhook_id: str, body: bytes | None = None) -> httpx.Response:
+def send(
+    url: str, webhook_id: str, body: bytes | None = None, *, secret: str = SECRET
+) -> httpx.Response:
     """Post a signed sale."""
     body = body or json.dumps(fixtures.load("payment.succeeded")).encode()
     now = str(int(time.time()))
     digest = hmac.digest(
-        signing_key(SECRET), f"{webhook_id}.{now}.".encode() + body, hashlib.sha256
+        signing_key(secret), f"{webhook_id}.{now}.".encode() + body, hashlib.sha256
     )
     headers = {
         "webhook-id": webhook_id,

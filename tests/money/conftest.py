@@ -36,8 +36,14 @@ async def shop(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @contextlib.asynccontextmanager
-async def open_shop(folder: Path) -> AsyncIterator[Shop]:
-    """Run both stand-ins in process, and open the ledger; two visitors have been there."""
+async def open_shop(
+    folder: Path, *, database_url: str | None = None, rate_limit: int = 1_000_000_000
+) -> AsyncIterator[Shop]:
+    """
+    Run both stand-ins in process, and open the ledger; two visitors have been there.
+
+    `rate_limit` is how many calls a minute DataFast allows.
+    """
     clock = Clock()
     dodo_app = create_dodo(
         database=str(folder / "dodo.db"),
@@ -55,7 +61,7 @@ async def open_shop(folder: Path) -> AsyncIterator[Shop]:
         website_id=WEBSITE_ID,
         domain=DOMAIN,
         clock=clock,
-        rate_limit=1_000_000_000,
+        rate_limit=rate_limit,
     )
     to_dodo = httpx.ASGITransport(app=dodo_app)
     to_datafast = httpx.ASGITransport(app=datafast_app)
@@ -73,7 +79,7 @@ async def open_shop(folder: Path) -> AsyncIterator[Shop]:
         )
         for client in (dodo_client, datafast_client):
             stack.push_async_callback(client.aclose)
-        ledger = _open_ledger(folder / "kit.db", clock)
+        ledger = _open_ledger(database_url or f"sqlite:///{folder}/kit.db", clock)
         stack.callback(ledger.close)
         dodo, datafast = [
             await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=url))
@@ -84,11 +90,12 @@ async def open_shop(folder: Path) -> AsyncIterator[Shop]:
         yield Shop(clock, ledger, dodo, datafast, dodo_client, datafast_client, *stores)
 
 
-def _open_ledger(path: Path, clock: Callable[[], float]) -> Ledger:
-    engines = open_engines(f"sqlite:///{path}")
-    with contextlib.closing(engines.writing.raw_connection()) as raw:
-        # Power cuts are other tests' subject; here hundreds of sequences need no fsync.
-        raw.cursor().execute("PRAGMA synchronous=OFF")
+def _open_ledger(url: str, clock: Callable[[], float]) -> Ledger:
+    engines = open_engines(url)
+    if url.startswith("sqlite"):
+        with contextlib.closing(engines.writing.raw_connection()) as raw:
+            # Power cuts are other tests' subject; here hundreds of sequences need no fsync.
+            raw.cursor().execute("PRAGMA synchronous=OFF")
     return Ledger(engines, clock=clock)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kit.reconcile.progress import Progress, kept_progress
 from tests.web.conftest import (
     DOMAIN,
     ORIGIN,
@@ -303,3 +304,66 @@ async def test_a_running_shop_has_revenue_deleted(shop: Shop) -> None:
     assert [(each["action"], each["subject"]) for each in inspector["interventions"]] == [
         ("forget", "a visitor, and the revenue at DataFast")
     ]
+
+
+async def test_a_reconciliation_names_what_the_server_reads_from_dodo(shop: Shop) -> None:
+    """What comes with the request is a name and nothing else; it is reported like a webhook."""
+    await shop.pay(await shop.buy())
+    [payment] = await shop.at_dodo("payments")
+    names = f"payment:{payment['payment_id']} payment:pay_unknown"
+    status, answer = await act(shop, action="reconcile", names=names)
+    row = await settled(shop)
+    [message] = await shop.rows("events")
+
+    assert (status, answer["changed"]) == (200, 1)
+    assert (row["transaction_id"], row["verdict"]) == (payment["payment_id"], "recorded")
+    assert (message["source"], message["state"]) == ("api", "mapped")
+
+
+async def test_a_reconciliation_hands_its_progress_over(shop: Shop) -> None:
+    """It may only read this ledger; at its end nothing is left of it."""
+    progress = Progress(1, 3, 2, {"payments": 5}, {"missing": 1})
+    await act(shop, action="reconcile", progress=progress.as_text())
+    kept = await shop.ledger.read(kept_progress)
+    await act(shop, action="reconcile", names="")
+    still = await shop.ledger.read(kept_progress)
+    await act(shop, action="reconcile", ended="1")
+
+    assert kept == still == progress
+    assert await shop.ledger.read(kept_progress) is None
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"names": "customer:cus_1"}, {"names": "payment:../x"}, {"progress": '{"since_ms": 1}'}],
+    ids=["another kind", "no id", "no progress"],
+)
+async def test_a_reconciliation_that_makes_no_sense_is_refused(
+    shop: Shop, form: dict[str, str]
+) -> None:
+    """With a sentence, and without a call to Dodo."""
+    status, answer = await act(shop, action="reconcile", **form)
+
+    assert (status, answer["ok"]) == (409, False)
+    assert await shop.at_dodo("requests") == []
+    assert await shop.ledger.read(kept_progress) is None
+
+
+async def test_a_reconciliation_hears_that_dodo_gives_no_answer(shop: Shop) -> None:
+    """And may ask again."""
+    await shop.chaos(shop.dodo, mode="500")
+    status, answer = await act(shop, action="reconcile", names="payment:pay_1", ended="1")
+
+    assert status == 502
+    assert "500" in answer["error"]
+    assert await shop.rows("events") == []
+
+
+async def test_nobody_reconciles_from_another_machine(shop: Shop) -> None:
+    """The guard is the inspector's own."""
+    async with shop.browser(address="203.0.113.9") as stranger:
+        form = {"action": "reconcile", "names": "payment:pay_1"}
+        answer = await stranger.post("/inspector/actions", data=form)
+
+    assert answer.status_code == 403
+    assert await shop.at_dodo("requests") == []

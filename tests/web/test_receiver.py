@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -418,7 +419,9 @@ async def test_51_the_content_type_is_not_relied_upon(shop: Shop, content_type: 
     assert (await post(shop, BODY, sign(BODY) | extra)).status_code == 200
 
 
-async def test_11_a_locked_ledger_is_503_and_recovers_by_itself(shop: Shop) -> None:
+async def test_11_a_locked_ledger_is_503_and_recovers_by_itself(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     """Another program holds the database: no 200 without a row, and Dodo is asked to come back."""
     before = await shop.webhook(payment_event(), id="msg_before")
     with sqlite3.connect(shop.file, isolation_level=None) as other:
@@ -432,6 +435,29 @@ async def test_11_a_locked_ledger_is_503_and_recovers_by_itself(shop: Shop) -> N
     assert refused.json() == {"status": "unavailable", "error": "not stored; send it again"}
     assert refused.headers["retry-after"] == "5"
     assert again.json() == {"status": "accepted"}
+    assert logged(caplog, "webhook not stored") == ["msg_during"]
+
+
+@pytest.mark.parametrize(
+    ("named", "logged_as"),
+    [("msg_other", "msg_other"), ("msg\t1", None), ("x" * 129, None), ("ada@example.com", None)],
+)
+async def test_an_unproven_message_is_logged_as_it_names_itself(
+    shop: Shop, named: str, logged_as: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If that is an id and nothing else: anybody can write the header."""
+    caplog.set_level(logging.INFO)
+    answer = await post(shop, BODY, sign(BODY) | {"webhook-id": named})
+
+    assert answer.status_code == 401
+    assert logged(caplog, "webhook refused") == [logged_as]
+    assert logged_as is not None or named not in caplog.text
+
+
+def logged(caplog: pytest.LogCaptureFixture, words: str) -> list[str | None]:
+    """Return which webhook each entry with these words names."""
+    found = (record for record in caplog.records if words in record.getMessage())
+    return [getattr(record, "webhook_id", None) for record in found]
 
 
 @contextlib.asynccontextmanager

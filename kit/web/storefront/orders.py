@@ -1,21 +1,20 @@
 """`GET /orders/{ref}`: where Dodo sends the buyer back to, and the receipt."""
 
-import json
 import logging
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from kit.dodo import DodoClient
+from kit.dodo import DodoClient, as_message
 from kit.errors import DodoError, LedgerUnavailable, TransportError
-from kit.helpers.dodo_datafast import Signed, UnknownCurrency
+from kit.helpers.dodo_datafast import UnknownCurrency
 from kit.ledger import Ledger, checkouts, journeys
 from kit.ledger.rows import Row
+from kit.ledger.stamps import moment_of
 from kit.ledger.telling import Journey
 from kit.web.money import display_money
 from kit.web.pages import Pages, shown_hops
@@ -159,14 +158,11 @@ class OrderPages:
             if status not in _STATES or not isinstance(payment_id, str):
                 return
             payment = await self.dodo.payment(payment_id)
-            now = datetime.fromtimestamp(self.ledger.now_ms() / 1000, UTC)
-            body = {
-                "type": f"payment.{status}",
-                "timestamp": now.isoformat(),
-                # Dodo's own answer about our own session: the link is proven without metadata.
-                "data": {**payment, "checkout_session_id": session_id},
-            }
-            signed = Signed(f"api-{status}-{payment_id}"[:128], now, json.dumps(body).encode())
+            # Dodo's own answer about our own session: the link is proven without metadata.
+            proven = {**payment, "checkout_session_id": session_id}
+            name = f"{status}-{payment_id}"
+            now = moment_of(self.ledger.now_ms())
+            signed = as_message(f"payment.{status}", name, proven, at=now)
             await self.ledger.record(signed, source="api")
         except (DodoError, TransportError, LedgerUnavailable, ValueError) as problem:
             _log.warning("Dodo not asked: %s", problem, extra={"order_ref": order_ref})
