@@ -19,7 +19,6 @@ from kit.ledger import Ledger
 from kit.ledger.engine import is_shared, parse_url
 from kit.ledger.lanes import lane_name
 from kit.ledger.mapping import map_stored_events
-from kit.ledger.onlooker import Onlooker
 from kit.ledger.sqlite import file_of
 from kit.logs import configure_logging
 from kit.reconcile.books import Books, OwnBooks
@@ -165,11 +164,7 @@ class _Errand:
         try:
             ledger = Ledger.open(self.settings.database_url)
         except LedgerInUse:
-            onlooker = Onlooker.open(self.settings.database_url)
-            try:
-                yield ServedBooks(onlooker, self.settings)
-            finally:
-                onlooker.close()
+            yield ServedBooks(self.settings)
             return
         try:
             # What has come and was not yet read would look as if it were missing.

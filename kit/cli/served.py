@@ -1,5 +1,6 @@
 """A ledger that a running server owns, as a reconciliation uses it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -7,7 +8,8 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from kit.cli.errand import ask_server
-from kit.ledger.onlooker import Onlooker
+from kit.errors import LedgerUnavailable
+from kit.ledger.reader import reading
 from kit.reconcile.intake import MAX_NAMES
 from kit.reconcile.kinds import Entry
 from kit.reconcile.progress import Progress
@@ -23,12 +25,17 @@ TIMEOUT_S = 300.0
 class ServedBooks:
     """Reads beside the server, and asks it to take in what is missing."""
 
-    onlooker: Onlooker
     settings: Settings
 
     async def read(self, read: Callable[[Connection], T]) -> T:
-        """Read in a thread."""
-        return await self.onlooker.read(read)
+        """Read in a thread, beside the owner."""
+        return await asyncio.to_thread(self._read, read)
+
+    def _read(self, read: Callable[[Connection], T]) -> T:
+        with reading(self.settings.database_url) as connection:
+            if connection is None:
+                raise LedgerUnavailable("the server's ledger is gone")
+            return read(connection)
 
     async def take_in(self, entries: Sequence[Entry]) -> None:
         """Name them to the server, which reads each from Dodo itself: it trusts no request."""

@@ -55,16 +55,6 @@ def found_version(connection: Connection) -> int | None:
     return int(found)
 
 
-def check(connection: Connection) -> None:
-    """Make sure that the tables are this version's, changing nothing. Raises LedgerUnreadable."""
-    found = _version(connection) if inspect(connection).has_table("meta") else None
-    if found != str(SCHEMA_VERSION):
-        raise LedgerUnreadable(
-            f"the ledger has schema {found}, this kit reads {SCHEMA_VERSION}; "
-            "use the version of the kit that the server runs"
-        )
-
-
 def _version(connection: Connection) -> str | None:
     columns = {column["name"] for column in inspect(connection).get_columns("meta")}
     if not columns >= set(meta.c.keys()):

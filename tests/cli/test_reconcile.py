@@ -1,6 +1,5 @@
 """`kit reconcile` as its users run it: beside a server, and on a ledger of its own."""
 
-import asyncio
 import json
 import re
 import signal
@@ -16,7 +15,7 @@ import pytest
 
 from kit.ledger import Ledger
 from kit.ledger.engine import open_engines
-from kit.ledger.onlooker import Onlooker
+from kit.ledger.reader import reading
 from kit.ledger.schema import deliveries, interventions
 from kit.reconcile.progress import Progress, keep_progress, kept_progress
 from tests.cli.conftest import START_TIMEOUT_S, Running, environment, kit, running_demo
@@ -143,7 +142,7 @@ def test_the_table_says_what_was_found_and_what_to_do(shop: Shop, tmp_path: Path
         r"^ *\d+ +missing +Dodo has it, and no report was ever made", done.stdout, re.MULTILINE
     )
     assert re.search(rf"payment +{payment_id} +Dodo: [0-9.]+ [A-Z]{{3}}", done.stdout)
-    assert "not_reported: Dodo has this" in done.stdout
+    assert "never_reported: Dodo has this" in done.stdout
     assert "Run `kit reconcile --send`" in done.stdout
     assert "planted" not in done.stdout + done.stderr
     assert done.stderr == ""
@@ -196,10 +195,9 @@ def test_ctrl_c_keeps_what_was_found_and_says_how_to_go_on(shop: Shop, tmp_path:
         text=True,
     )
     kept = None
-    onlooker = Onlooker.open(url)
     while kept is None and process.poll() is None:
-        kept = asyncio.run(onlooker.read(kept_progress))
-    onlooker.close()
+        with reading(url) as connection:
+            kept = kept_progress(connection) if connection is not None else None
     process.send_signal(signal.SIGINT)
     said, complained = process.communicate(timeout=START_TIMEOUT_S)
     report = json.loads(said)

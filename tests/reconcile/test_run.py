@@ -46,9 +46,9 @@ async def test_what_never_came_is_missing(scene: Scene) -> None:
     [dispute, payment, refund] = sorted(report.found, key=lambda each: each.kind)
 
     assert brief(report) == [
-        ("missing", "dp_1", "not_reported"),
-        ("missing", "pay_2", "not_reported"),
-        ("missing", "ref_1", "not_reported"),
+        ("missing", "dp_1", "never_reported"),
+        ("missing", "pay_2", "never_reported"),
+        ("missing", "ref_1", "never_reported"),
     ]
     assert payment.hop.expected == "3300 JPY"
     assert refund.hop.expected == "900 USD (as Dodo writes it)"
@@ -66,12 +66,12 @@ async def test_a_finding_is_plain_data_without_a_person(scene: Scene) -> None:
         "kind": "payment",
         "id": "pay_2",
         "payment_id": "pay_2",
-        "reason": "not_reported",
+        "reason": "never_reported",
         "seen": None,
         "expected": "29.00 USD",
         "at_ms": 1_790_942_400_000,
-        "sentence": REASONS["not_reported"].sentence,
-        "fix": REASONS["not_reported"].fix,
+        "sentence": REASONS["never_reported"].sentence,
+        "fix": REASONS["never_reported"].fix,
         "tone": "lost",
     }
     assert "ada" not in repr(finding).lower()
@@ -126,8 +126,8 @@ async def test_what_was_skipped_before_is_read_anew(scene: Scene) -> None:
 
     assert brief(ignored) == []
     assert brief(found) == [
-        ("taken_in", "pay_2", "not_reported"),
-        ("taken_in", "pay_3", "not_reported"),
+        ("taken_in", "pay_2", "never_reported"),
+        ("taken_in", "pay_3", "never_reported"),
     ]
     assert (await scene.rows()).keys() == {"pay_1", "pay_2", "pay_3"}
     assert brief(await scene.reconcile()) == []
@@ -150,7 +150,7 @@ async def test_a_message_of_ours_that_became_nothing_is_renewed(scene: Scene) ->
 
     assert (stuck.standing, stuck.reason) == ("not_sent", "unknown_currency")
     assert brief(parked) == [("parked", "pay_1", "unknown_currency")]
-    assert brief(renewed) == [("taken_in", "pay_1", "not_reported")]
+    assert brief(renewed) == [("taken_in", "pay_1", "never_reported")]
     assert (sent.standing, sent.verdict) == ("sent", "attributed")
 
 
@@ -359,7 +359,7 @@ async def test_a_refund_whose_sale_is_older_than_the_period_waits_for_a_person(
     report = await run.run()
     [fate] = await scene.follow(report)
 
-    assert brief(report) == [("taken_in", "ref_1", "not_reported")]
+    assert brief(report) == [("taken_in", "ref_1", "never_reported")]
     assert (fate.standing, fate.reason) == ("not_sent", "original_not_reported")
 
 
