@@ -74,7 +74,7 @@ class Module:
         """Yield the strings that an expression may come to, as far as this file shows."""
         match node:
             case ast.Constant(value=str(text)):
-                yield text
+                yield text.strip("'")  # in SQL that is written out, a code stands in quotes
             case ast.JoinedStr(values=[ast.Constant(value=str(start)), ast.FormattedValue()]):
                 yield from (start + end for end in TRANSPORT)
             case ast.IfExp(body=body, orelse=orelse):

@@ -1,16 +1,20 @@
 """The environment: names, shapes of keys, and what belongs together."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kit.checks.environment import check_environment
+from kit.checks.environment import OTHERS, check_environment
 from kit.hops import Hop
+from kit.settings import setting_names
 from tests.checks.conftest import World, reasons
 
+HELPERS = Path(__file__).resolve().parents[2] / "kit" / "helpers"
+NAMES = r'"((?:DODO_PAYMENTS|DATAFAST|KIT)_[A-Z_]+)"'
 LIVE = {
     "DODO_PAYMENTS_API_KEY": "dodo_live_planted",
     "DODO_PAYMENTS_ENVIRONMENT": "live_mode",
@@ -99,6 +103,15 @@ def test_names_that_others_read_are_left_alone(world: World) -> None:
     setup = world.setup(**added)
 
     assert reasons(check_environment(setup)) == ALL_WELL
+
+
+def test_what_the_copied_files_read_is_known() -> None:
+    """So that a shop with copies is told of no typing mistake."""
+    sources = (path.read_text() for path in HELPERS.glob("*.py"))
+    read = {name for text in sources for name in re.findall(NAMES, text)}
+
+    assert "KIT_PRODUCTS" in read
+    assert read <= setting_names() | OTHERS
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

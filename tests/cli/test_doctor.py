@@ -24,6 +24,7 @@ from kit import cli
 from kit.hops import REASONS
 from tests.cli.conftest import Running, running_demo
 from tests.servers import between, serving
+from tests.shops.serving import free_port, running_shop, running_stand_ins
 
 OTHER_SECRET = "whsec_" + "YW5vdGhlciBlbmRwb2ludCdzIHNlY3JldC4uLi4="
 TEN_MINUTES_S = 600
@@ -175,6 +176,22 @@ def test_an_address_that_nothing_signed_should_travel_to(
 ) -> None:
     """A usage error, as for kit trigger."""
     assert doctor(tmp_path, shop.variables, option, url).exit_code == 2
+
+
+def test_a_shop_with_the_copied_files(tmp_path: Path) -> None:
+    """What `kit add` says to run next: nothing of the kit's own server is missed but in passing."""
+    port = free_port()
+    with (
+        running_stand_ins(tmp_path / "stand-ins", f"http://127.0.0.1:{port}") as stand_ins,
+        running_shop("flask", tmp_path / "shop", port=port, environ=stand_ins.variables()),
+    ):
+        own = {"KIT_DATABASE_URL": f"sqlite:///{tmp_path}/none.db"}
+        result = doctor(tmp_path, stand_ins.variables() | own, "--json")
+    seen = found(result, "ok")
+
+    assert found(result, "fail") == {}
+    assert found(result, "warn").keys() == {"setting_for_server", "ledger_absent"}
+    assert {"message_accepted", "shop_is_another", "script_tagged", "endpoint_ready"} <= seen.keys()
 
 
 # Broken on purpose: each changes one thing, and the doctor names that one thing.
