@@ -71,7 +71,6 @@ def test_it_says_what_it_does_and_what_is_left_to_do(tmp_path: Path) -> None:
     assert "    app.register_blueprint(dodo)" in rest
     assert '    <form method="post" action="/checkout">' in rest
     assert "    kit demo --shop http://127.0.0.1:5000" in rest
-    assert "    kit doctor" in rest
     assert sorted(path.name for path in tmp_path.iterdir()) == [CORE, VIEW]
 
 

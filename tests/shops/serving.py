@@ -15,6 +15,7 @@ import json
 import os
 import random
 import select
+import shlex
 import shutil
 import socket
 import subprocess
@@ -64,8 +65,8 @@ class StandIns:
 
     def variables(self) -> dict[str, str]:
         """Return what it says the shop must be started with."""
-        lines = (self.folder / ".kit" / "shop.env").read_text(encoding="utf-8").splitlines()
-        return dict(line.split("=", 1) for line in lines)
+        text = (self.folder / ".kit" / "shop.env").read_text(encoding="utf-8")
+        return dict(assignment.split("=", 1) for assignment in shlex.split(text))
 
     def printed(self) -> str:
         """Return what it printed, to either stream."""
