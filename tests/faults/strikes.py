@@ -29,8 +29,8 @@ from kit.ledger import Ledger, claims
 from kit.sender import Pace, Sender
 from tests.faults.trace import trace
 
-LEASE_S = 1.0
-DATAFAST_DEADLINE_S = 0.25
+LEASE_S = 1.5
+DATAFAST_DEADLINE_S = 0.4
 PAGEVIEW_WAIT_S = 0.3
 
 
