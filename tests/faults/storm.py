@@ -166,7 +166,7 @@ class Storm:
             for shop in self._shops:
                 code = shop.process.exitcode
                 # One that finds no database ends with 1, to be started again.
-                assert code in (None, -signal.SIGKILL, 1), shop.log.read_text()
+                assert code in (None, -signal.SIGKILL, 1), f"{code}: {shop.log.read_text()}"
                 if code is not None:
                     shop.start()
 
