@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, Table, func
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = RowMapping
@@ -28,6 +28,11 @@ def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, 
         if changes
         else insert.on_conflict_do_nothing()
     )
+
+
+def bytewise(connection: Connection, text: ColumnElement[str]) -> ColumnElement[str]:
+    """Compare and sort a text as Python does, not as some language would; SQLite does anyway."""
+    return text.collate("C") if connection.dialect.name == "postgresql" else text
 
 
 def notify(connection: Connection) -> None:
