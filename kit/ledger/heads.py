@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    TextClause,
     and_,
     exists,
     false,
@@ -157,7 +158,7 @@ def _visits(page: _Page, found: list[Head]) -> Iterator[Head]:
 def _messages(page: _Page, _found: list[Head]) -> Iterator[Head]:
     """Find messages by what became of them."""
     columns, state, reason = events.c, page.wanted.state, page.wanted.reason
-    choices: list[tuple[ColumnElement[bool], ...]] = []
+    choices: list[tuple[ColumnElement[bool] | TextClause, ...]] = []
     if state in (None, "waiting"):
         choices.append((columns.state == literal_column("'stored'"),))
         choices.append((columns.due_at_ms.is_not(None), columns.state == "waiting"))
@@ -262,8 +263,8 @@ def _first_messages(connection: Connection, transaction_ids: list[str]) -> dict[
         .where(columns.transaction_id.in_(transaction_ids))
         .order_by(columns.received_at_ms.desc(), columns.webhook_id.desc())
     )
-    found = connection.execute(query) if transaction_ids else ()
-    return {transaction_id: webhook_id for transaction_id, webhook_id in found}
+    rows = connection.execute(query) if transaction_ids else ()
+    return {str(row[0]): str(row[1]) for row in rows}
 
 
 def _comes_before(one: Any, other: Any, moment: str, row_id: str) -> ColumnElement[bool]:

@@ -43,5 +43,5 @@ class Pile:
 
 def count_piles(connection: Connection) -> Sequence[Pile]:
     """Count all reports, pile by pile."""
-    counted = connection.execute(select(*_SHARED, func.count()).group_by(*_SHARED))
-    return [Pile(*row) for row in counted]
+    counted = connection.execute(select(*_SHARED, func.count().label("number")).group_by(*_SHARED))
+    return [Pile(**row) for row in counted.mappings()]

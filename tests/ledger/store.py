@@ -64,7 +64,7 @@ def journeys(number: int, *, days: int, seed: int = 7, body: bytes = _BODY) -> I
 def visit(random: Random, at_ms: int) -> dict[str, Any]:
     """Return the landing of a visitor."""
     names = ("utm_source", "ref", "referrer_host")
-    came = {name: None for name in (*names, "utm_medium", "utm_campaign", "source", "via")}
+    came = dict.fromkeys((*names, "utm_medium", "utm_campaign", "source", "via"))
     if random.random() < 0.8:
         came[random.choice(names)] = random.choice(SOURCES)
     return {

@@ -1,6 +1,8 @@
 """Lists of journeys: every filter against a plain look at every row, page by page."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,10 +21,10 @@ from tests.ledger.store import DAY_MS, NOW_MS
 
 NUMBER, DAYS = 200, 5
 LONE_MS = NOW_MS - DAY_MS
-DAY = {"since_ms": NOW_MS - 3 * DAY_MS, "until_ms": NOW_MS - 2 * DAY_MS}
+DAY = Filter(since_ms=NOW_MS - 3 * DAY_MS, until_ms=NOW_MS - 2 * DAY_MS)
 FILTERS = {
     "everything": Filter(),
-    "a day": Filter(**DAY),
+    "a day": DAY,
     "a day without": Filter(since_ms=NOW_MS + DAY_MS),
     **{state: Filter(state=state) for state in STATES},
     **{
@@ -36,16 +38,16 @@ FILTERS = {
     "JPY": Filter(currency="JPY"),
     "KWD": Filter(currency="KWD"),
     "unattributed": Filter(unattributed=True),
-    "unattributed a day": Filter(unattributed=True, **DAY),
+    "unattributed a day": replace(DAY, unattributed=True),
     "unattributed absent": Filter(unattributed=True, reason="absent"),
     "unattributed parked": Filter(unattributed=True, state="parked"),
-    "USD done absent a day": Filter(currency="USD", state="done", reason="absent", **DAY),
+    "USD done absent a day": replace(DAY, currency="USD", state="done", reason="absent"),
     "parked rejected": Filter(state="parked", reason="rejected"),
     "parked unknown_currency": Filter(state="parked", reason="unknown_currency"),
     "unpaid declined": Filter(state="unpaid", reason="declined"),
     "failed of no such reason": Filter(state="failed", reason="queued"),
     "visit of a reason": Filter(state="visit", reason="absent"),
-    "visits of a day": Filter(state="visit", **DAY),
+    "visits of a day": replace(DAY, state="visit"),
 }
 
 
@@ -57,7 +59,7 @@ def filled(
     with new_engines(request, tmp_path_factory) as engines:
         with engines.writing.begin() as connection:
             store.write(connection, store.journeys(NUMBER, days=DAYS, body=b"{}"))
-            trial = store.report(store.Random(1), "trial_sub_1", None, None, None, LONE_MS)
+            trial = store.report(Random(1), "trial_sub_1", None, None, None, LONE_MS)
             began = store.message("msg_trial", "", None, LONE_MS, b"{}")
             unread = store.message("msg_stored", "", None, LONE_MS, b"{}")
             began |= {"payment_id": None, "transaction_id": "trial_sub_1"}
@@ -197,7 +199,7 @@ def test_the_filters_of_these_tests_find_something(full: Connection) -> None:
 
 def test_journeys_of_one_moment_are_neither_skipped_nor_repeated(connection: Connection) -> None:
     """However many there are, and however a database sorts their ids."""
-    random = store.Random(3)
+    random = Random(3)
     refs = ["ord_ä", "ord_a", "ord_B", "ord_b", "ord_Z", "ord__", "ord_0", "ord_z"]
     for ref in refs:
         store.write(connection, iter([store.unpaid(random, ref, NOW_MS)]))
@@ -221,9 +223,6 @@ def test_piles_count_every_report_once(full: Connection) -> None:
     assert {p.word for p in piles} == {
         *("attributed", "recorded", "no_pageview", "duplicate", "skipped", "parked", "waiting")
     }
-
-
-Pick = Callable[[Connection], tuple[str, tuple[str, str]]]
 
 
 @pytest.mark.parametrize(

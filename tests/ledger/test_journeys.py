@@ -10,7 +10,6 @@ from kit.hops import REASONS
 from kit.ledger.checkouts import begin_checkout, fail_opening, finish_opening, record_return
 from kit.ledger.claims import claim_deliveries, finish_delivery, freeze_delivery
 from kit.ledger.events import count_refusal
-from kit.ledger.heads import Place
 from kit.ledger.journeys import (
     order_journey,
     recent_journeys,
@@ -245,7 +244,7 @@ def test_pages_of_journeys_neither_overlap_nor_leave_out(
         visit(connection, OTHER_VISITOR_ID[:-1] + str(number), at_ms + 500)
     map_stored_events(connection, Policy(), NOW_MS)
     keys: list[str] = []
-    before: Place | None = None
+    before = None
     while True:
         page, before = recent_journeys(connection, before=before, limit=3)
         keys += [each.key for each in page]
