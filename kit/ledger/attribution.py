@@ -61,6 +61,7 @@ def visitors_by_day(connection: Connection, *, since_ms: int, until_ms: int) -> 
     """
     report, checkout = deliveries.c, checkouts.c
     unknown = case(
+        (report.visitor_source == "forgotten", "forgotten"),
         (report.visitor_dropped, "visitor_dropped"),
         (report.visitor_id.is_not(None), None),
         (checkout.order_ref.is_(None), "checkout_unknown"),

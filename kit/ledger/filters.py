@@ -20,7 +20,7 @@ VERDICTS: Final = (
 STATES: Final = ("waiting", *REPORT_STATES, *VERDICTS, "unpaid", "failed", "unreadable", "visit")
 """How a report, a message or a checkout may stand."""
 
-CAPTURE_REASONS: Final = ("absent", "malformed", "declined", "cookieless_format")
+CAPTURE_REASONS: Final = ("absent", "malformed", "declined", "cookieless_format", "forgotten")
 # Reasons that tell of a report's visitor, not of where it stands.
 VISITOR_REASONS: Final = (*CAPTURE_REASONS, "checkout_unknown", "visitor_dropped")
 _UNATTRIBUTED = tuple(verdict for verdict in VERDICTS if verdict != "attributed")

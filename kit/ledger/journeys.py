@@ -11,15 +11,7 @@ from kit.ledger.filters import Filter
 from kit.ledger.heads import Head, Place, find_heads
 from kit.ledger.piles import Pile
 from kit.ledger.rows import Row
-from kit.ledger.schema import (
-    WITHOUT_REPORT,
-    checkouts,
-    deliveries,
-    events,
-    payments,
-    refusals,
-    visits,
-)
+from kit.ledger.schema import checkouts, deliveries, events, payments, refusals, visits
 from kit.ledger.telling import Journey, Parts, tell_journey
 
 KINDS = ("order", "payment", "message", "visit")
@@ -103,16 +95,15 @@ def find_key(connection: Connection, wanted: str) -> tuple[str, str] | None:
     return None if seen is None else ("visit", seen)
 
 
-def totals(connection: Connection, piles: Sequence[Pile]) -> dict[str, int]:
-    """Count orders, reports and what became of them."""
+def totals(connection: Connection, piles: Sequence[Pile], unclear: int) -> dict[str, int]:
+    """Count orders, reports and what became of them; `unclear` are the parked messages."""
     status = checkouts.c.payment_status
     counted = connection.execute(select(status, func.count()).group_by(status))
     by_status = {row[0]: int(row[1]) for row in counted}
     counts = {"orders": sum(by_status.values()), "paid": by_status.get("succeeded", 0)}
     for pile in piles:
         counts[pile.word] = counts.get(pile.word, 0) + pile.number
-    parked = select(func.count()).where(WITHOUT_REPORT, events.c.state == "parked")
-    if unclear := int(connection.scalar(parked) or 0):
+    if unclear:
         counts["parked"] = counts.get("parked", 0) + unclear
     return counts
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
-from kit.ledger.schema import deliveries
+from kit.ledger.schema import WITHOUT_REPORT, deliveries, events
 
 WAITING = ("held", "ready", "sending")
 _SHARED = tuple(deliveries.c[name] for name in ("state", "verdict", "reason", "currency"))
@@ -45,3 +45,13 @@ def count_piles(connection: Connection) -> Sequence[Pile]:
     """Count all reports, pile by pile."""
     counted = connection.execute(select(*_SHARED, func.count().label("number")).group_by(*_SHARED))
     return [Pile(**row) for row in counted.mappings()]
+
+
+def count_messages(connection: Connection) -> Sequence[tuple[str, str, int]]:
+    """Count the messages that are no report, by their state and reason."""
+    columns = events.c
+    alike = columns.state, columns.reason
+    counted = connection.execute(
+        select(*alike, func.count()).where(WITHOUT_REPORT).group_by(*alike)
+    )
+    return [(str(state), str(reason), int(number)) for state, reason, number in counted]

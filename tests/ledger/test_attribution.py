@@ -220,6 +220,15 @@ def test_a_renewal_is_revenue_and_no_checkout(connection: Connection) -> None:
     assert [day.paid for day in days] == [0]
 
 
+def test_who_was_forgotten_is_a_reason_of_its_own(connection: Connection) -> None:
+    """The money stays, and nobody learns more."""
+    sell(connection, "pay_1", visitor_id=None, visitor_dropped=True, visitor_source="forgotten")
+    [day] = visitors_by_day(connection, since_ms=NOW_MS, until_ms=NOW_MS + 1)
+
+    assert day.unknown == {"forgotten": 1}
+    assert today(connection)["nobody"].sales == 1
+
+
 def test_a_visitor_who_was_lost_after_the_checkout_has_a_reason_too(
     connection: Connection,
 ) -> None:

@@ -12,7 +12,7 @@ from kit.ledger.engine import Engines
 from kit.ledger.filters import CAPTURE_REASONS, STATES, VERDICTS, Filter
 from kit.ledger.heads import Head, Place, find_heads
 from kit.ledger.journeys import find_key
-from kit.ledger.piles import count_piles
+from kit.ledger.piles import count_messages, count_piles
 from kit.ledger.schema import checkouts, deliveries, events, visits
 from tests.databases import DATABASES
 from tests.ledger import store
@@ -192,7 +192,7 @@ def test_the_filters_of_these_tests_find_something(full: Connection) -> None:
     empty = {name for name, wanted in FILTERS.items() if not expected(full, wanted)}
 
     assert empty == {
-        *("a day without", "cookieless_format", "horizon", "unconfirmed", "sending"),
+        *("a day without", "cookieless_format", "forgotten", "horizon", "unconfirmed", "sending"),
         *("failed of no such reason", "visit of a reason"),
     }
 
@@ -223,6 +223,18 @@ def test_piles_count_every_report_once(full: Connection) -> None:
     assert {p.word for p in piles} == {
         *("attributed", "recorded", "no_pageview", "duplicate", "skipped", "parked", "waiting")
     }
+
+
+def test_messages_without_a_report_are_counted_by_their_reason(full: Connection) -> None:
+    """Whoever leafs through them knows how many there are."""
+    counted: dict[tuple[str, str], int] = {}
+    for row in rows(full, events):
+        if row["state"] in ("parked", "unreadable", "skipped"):
+            alike = (row["state"], row["reason"])
+            counted[alike] = counted.get(alike, 0) + 1
+
+    assert {each[:2]: each[2] for each in count_messages(full)} == counted
+    assert len(counted) == 3
 
 
 @pytest.mark.parametrize(

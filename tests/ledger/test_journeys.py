@@ -284,7 +284,7 @@ def test_totals_count_orders_and_reports(
             .values(state=state, verdict=verdict)
         )
 
-    assert totals(connection, count_piles(connection)) == {
+    assert totals(connection, count_piles(connection), 0) == {
         "orders": 1,
         "paid": 1,
         "attributed": 2,
@@ -299,14 +299,14 @@ def test_a_reversal_of_a_sale_that_does_not_count_is_skipped(
     """It is done without an answer, and still stands for something in a word."""
     store(message("m1", "payment.processing"), message("m2", "refund.succeeded"))
     map_stored_events(connection, Policy(), NOW_MS)
-    held = totals(connection, count_piles(connection))
+    held = totals(connection, count_piles(connection), 0)
     store(message("m3", status="failed"))
     map_stored_events(connection, Policy(), NOW_MS)
     ((journey,), _) = recent_journeys(connection, before=None, limit=10)
 
     assert held == {"orders": 0, "paid": 0, "waiting": 1}
     assert (journey.verdict, journey.reason) == ("skipped", "original_not_counted")
-    assert totals(connection, count_piles(connection)) == {"orders": 0, "paid": 0, "skipped": 1}
+    assert totals(connection, count_piles(connection), 0) == {"orders": 0, "paid": 0, "skipped": 1}
 
 
 def test_refused_webhooks_are_counted_by_reason(connection: Connection) -> None:
