@@ -284,6 +284,12 @@ Index(
     *(deliveries.c[name] for name in ("state", "verdict", "reason", "currency", "occurred_at_ms")),
 )
 Index("deliveries_occurred", deliveries.c.occurred_at_ms)
+Index(
+    "deliveries_drift",
+    deliveries.c.created_at_ms,
+    sqlite_where=deliveries.c.drift.is_not(None),
+    postgresql_where=deliveries.c.drift.is_not(None),
+)
 DROPPED = text("visitor_dropped")
 Index(
     "deliveries_dropped",

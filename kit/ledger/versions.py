@@ -78,6 +78,7 @@ def _from_1(connection: Connection) -> None:
         "CREATE INDEX deliveries_piles ON deliveries "
         "(state, verdict, reason, currency, occurred_at_ms)",
         "CREATE INDEX deliveries_occurred ON deliveries (occurred_at_ms)",
+        "CREATE INDEX deliveries_drift ON deliveries (created_at_ms) WHERE drift IS NOT NULL",
         "CREATE INDEX deliveries_dropped ON deliveries (occurred_at_ms) WHERE visitor_dropped",
         "CREATE INDEX deliveries_visitor ON deliveries (visitor_id) WHERE visitor_id IS NOT NULL",
         "CREATE TABLE tombstones (visitor_hash TEXT NOT NULL, forgotten_at_ms BIGINT NOT NULL, "

@@ -31,17 +31,25 @@ from kit.sender import Pace
 from kit.settings import Settings
 from kit.web.consent import ConsentRule, Refusals
 from kit.web.continuity import Continuity, copy_name
+from kit.web.forms import MAX_FORM_BYTES
 from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
 from kit.web.health import Health
 from kit.web.inspector.access import Access
 from kit.web.inspector.actions import Actions
+from kit.web.inspector.attribution import Attribution
+from kit.web.inspector.curl import Curl
+from kit.web.inspector.journey import JourneyPage
+from kit.web.inspector.listing import Listing
+from kit.web.inspector.live import Streams
+from kit.web.inspector.naming import Naming
+from kit.web.inspector.news import News
 from kit.web.inspector.pages import Inspector
 from kit.web.pages import Pages, ScriptTag
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
 from kit.web.storefront.capture import Capture
 from kit.web.storefront.catalogue import Catalogue
-from kit.web.storefront.checkout import MAX_FORM_BYTES, Checkout
+from kit.web.storefront.checkout import Checkout
 from kit.web.storefront.consent import MAX_ANSWER_BYTES, ConsentForm
 from kit.web.storefront.cookies import ShopCookies
 from kit.web.storefront.orders import OrderPages
@@ -94,14 +102,16 @@ def create_app(
     token = settings.inspector_token.reveal() if settings.inspector_token else None
     cookies = ShopCookies(keys, secure=settings.secure)
     access = Access(token=token, keys=keys, secure=settings.secure)
-    inspector = Inspector(
-        ledger,
-        access,
-        pages,
-        {slug: product.name for slug, product in (catalogue or {}).items()},
-        lane,
-        settings.base_url,
+    naming = Naming({slug: product.name for slug, product in (catalogue or {}).items()})
+    curl = Curl(
+        settings.dodo_environment,
+        settings.dodo_base_url,
+        settings.datafast_base_url,
+        settings.datafast_api_website_id,
     )
+    views = (Listing(naming, lane), JourneyPage(naming, curl), Attribution(ledger), News())
+    streams = Streams(ledger)
+    inspector = Inspector(ledger, access, pages, settings.base_url, views, streams)
     proxy = Proxy(
         proxy_http,
         upstream=settings.datafast_base_url,
@@ -115,17 +125,10 @@ def create_app(
     )
     routes: list[BaseRoute] = [
         *proxy.routes(),
-        Route("/inspector", inspector.index),
-        Route("/inspector.json", inspector.data),
-        Route(
-            "/inspector/signin",
-            inspector.sign_in,
-            methods=["POST"],
-            max_body_size=MAX_FORM_BYTES,
-        ),
+        *inspector.routes(),
         Route(
             "/inspector/actions",
-            Actions(ledger, access, settings.base_url, settings.holds_test_payments).post,
+            Actions(inspector, settings.holds_test_payments).post,
             methods=["POST"],
             max_body_size=MAX_FORM_BYTES,
         ),
