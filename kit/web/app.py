@@ -44,7 +44,7 @@ from kit.web.inspector.live import Streams
 from kit.web.inspector.naming import Naming
 from kit.web.inspector.news import News
 from kit.web.inspector.pages import Inspector
-from kit.web.pages import Pages, ScriptTag
+from kit.web.pages import Pages, ScriptTag, refusal, wanted_type
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
 from kit.web.storefront.capture import Capture
@@ -178,7 +178,7 @@ def create_app(
             await stack.enter_async_context(work.started())
             yield
 
-    return Starlette(
+    app = Starlette(
         routes=[
             # Outside the pages' middleware: it is the hot path, and needs none of it.
             Route("/webhooks/dodo", receiver),
@@ -196,6 +196,8 @@ def create_app(
         ],
         lifespan=lifespan,
     )
+    app.state.farewell = streams.end
+    return app
 
 
 def compose_forwarder(
@@ -253,19 +255,25 @@ def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starl
         status = problem.status_code if isinstance(problem, HTTPException) else 500
         headers = dict(getattr(problem, "headers", None) or {})
         titles = {404: "Nothing here", 405: "Not like this", 413: "Too much at once"}
-        response = pages.problem(
-            request,
-            status=status,
-            title=titles.get(status, "That did not work"),
-            message="There is no page for this request.",
-            action="Start again from the front page.",
-        )
+        message, fix = "There is no page for this request.", "Start again from the front page."
+        if wanted_type(request) == "json":
+            return refusal(status, message, fix=fix, headers=headers)
+        title = titles.get(status, "That did not work")
+        response = pages.problem(request, status=status, title=title, message=message, action=fix)
         response.headers.update(headers)
         return response
 
-    async def failed(_request: Request, _problem: Exception) -> Response:
+    async def failed(request: Request, _problem: Exception) -> Response:
         # Says nothing of the cause: the log has it.
-        return PlainTextResponse("Something went wrong on our side. Try again.\n", 500)
+        message, fix = "Something went wrong on our side.", "Try again in a minute."
+        if wanted_type(request) == "json":
+            return refusal(500, message, fix=fix)
+        try:
+            title = "That is our fault"
+            return pages.problem(request, status=500, title=title, message=message, action=fix)
+        except Exception:
+            _log.exception("the page for what went wrong has failed as well")
+            return PlainTextResponse(f"{message} {fix}\n", 500)
 
     return Starlette(
         routes=routes,

@@ -125,7 +125,7 @@ def _bars(day: Mapping[str, Any], left: int, series: Mapping[str, int]) -> Itera
     for number_of_series, number in parts:
         if number:
             height = Decimal(_HEIGHT * number) / day["paid"]
-            top -= height
+            top = max(top - height, Decimal(0))
             yield {
                 "series": number_of_series,
                 "x": left,

@@ -30,7 +30,7 @@ class JourneyPage:
 
     naming: Naming
     curl: Curl
-    path: str = f"{INSPECTOR}/journeys/{{key}}"
+    path: str = f"{INSPECTOR}/journeys/{{key:path}}"
     template: str = "inspector/journey.html"
 
     def read(self, connection: Connection, request: Request) -> dict[str, Any]:

@@ -38,7 +38,9 @@ class News:
             "changed": [
                 row | {"url": journey_path(":".join(_key(row)))} for row in body["changed"]
             ],
-            "by_hand": [row | {"at_text": moment_text(row["at_ms"])} for row in body["interventions"]],
+            "by_hand": [
+                row | {"at_text": moment_text(row["at_ms"])} for row in body["interventions"]
+            ],
         }
 
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from kit.errors import LedgerUnavailable
 from kit.ledger import Ledger
 from kit.ledger.journeys import find_key
+from kit.ledger.stamps import moment_of
 from kit.web.forms import MAX_FORM_BYTES, read_form
 from kit.web.guard import is_same_origin
 from kit.web.inspector.access import Access
@@ -24,7 +25,7 @@ from kit.web.inspector.asked import (
     local_path,
 )
 from kit.web.inspector.live import Streams
-from kit.web.pages import Pages, moment_text, refusal, version_of, wanted_type
+from kit.web.pages import Pages, refusal, version_of, wanted_type
 
 _PRIVATE = {"Cache-Control": "private, no-store", "Vary": "Accept"}
 
@@ -205,7 +206,7 @@ class _Endpoint:
             "query": request.query_params,
             "version": version_of(body),
             "json_url": _twin(request),
-            "checked_at_text": moment_text(inspector.ledger.now_ms()),
+            "checked_at_text": f"{moment_of(inspector.ledger.now_ms()):%H:%M:%S} UTC",
             "here": request.scope["path"],
         }
         response = inspector.pages.render(request, self.view.template, context)
