@@ -45,9 +45,9 @@
   function watch() {
     if (document.hidden || stream) return
     stream = new EventSource(here)
-    stream.addEventListener("open", () => say(", live"))
+    stream.addEventListener("open", () => say("live"))
     stream.addEventListener("page", (event) => refresh(event.lastEventId).catch(() => {}))
-    stream.addEventListener("error", () => say(", not live"))
+    stream.addEventListener("error", () => say("not live"))
   }
 
   // A page that nobody sees needs no connection: a browser has few of them for each site.

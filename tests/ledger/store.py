@@ -13,7 +13,13 @@ from kit.ledger.schema import checkouts, deliveries, events, payments, visits
 
 NOW_MS = 1_790_856_000_000
 DAY_MS = 86_400_000
-CURRENCIES = {"USD": "29.00", "EUR": "1234.50", "JPY": "3300", "KWD": "8.750"}
+# What is sold in a currency, at what price in major and in minor units.
+PRICES = {
+    "USD": ("coastline-atlas", "29.00", 2900),
+    "EUR": ("wall-chart", "1234.50", 123450),
+    "JPY": ("tokyo-line-map", "3300", 3300),
+    "KWD": ("gulf-chart", "8.750", 8750),
+}
 SOURCES = ("newsletter", "podcast", "hackernews", "spring-sale")
 # How reports stand, and how often out of a hundred.
 STANDINGS = (
@@ -49,11 +55,13 @@ class Rows:
         yield from ((deliveries, row) for row in self.reports)
 
 
-def journeys(number: int, *, days: int, seed: int = 7, body: bytes = _BODY) -> Iterator[Rows]:
+def journeys(
+    number: int, *, days: int, seed: int = 7, body: bytes = _BODY, until_ms: int = NOW_MS
+) -> Iterator[Rows]:
     """Yield so many journeys that end in a report, with visits and unpaid checkouts between."""
     random = Random(seed)
     for index in range(number):
-        at_ms = NOW_MS - days * DAY_MS + index * days * DAY_MS // number
+        at_ms = until_ms - days * DAY_MS + index * days * DAY_MS // number
         if index % 3 == 0:
             yield Rows(visit=visit(random, at_ms))
         if index % 20 == 0:
@@ -112,12 +120,15 @@ def paid(random: Random, index: int, at_ms: int, body: bytes) -> Rows:
         rows.checkout = checkout(order_ref, visitor_id, at_ms, reason) | paid_for
     sale = report(random, payment_id, payment_id, order_ref, visitor_id, at_ms + 60_000)
     rows.reports.append(sale)
+    product, _, price_minor = PRICES[sale["currency"]]
+    if rows.checkout is not None:
+        rows.checkout["product"] = product
     rows.payment = {
         "payment_id": payment_id,
         "order_ref": order_ref,
         "visitor_id": visitor_id,
         "status": "succeeded",
-        "total_minor": 2900,
+        "total_minor": price_minor,
         "currency": sale["currency"],
         "is_update_payment_method": False,
         "created_at_ms": at_ms + 60_000,
@@ -131,7 +142,8 @@ def paid(random: Random, index: int, at_ms: int, body: bytes) -> Rows:
         later_ms = at_ms + random.randrange(3 * DAY_MS)
         back = report(random, f"ref_{index}", payment_id, order_ref, visitor_id, later_ms)
         back |= {"kind": "refund", "refunded": True, "depends_on": payment_id}
-        rows.reports.append(back | {name: sale[name] for name in ("currency", "amount")})
+        back |= {name: sale[name] for name in ("currency", "amount", "amount_minor")}
+        rows.reports.append(back)
     if random.random() < 0.02:
         state, reason = random.choice((("parked", "unknown_currency"), ("unreadable", "not_json")))
         odd = message(f"msg_{index}x", payment_id, order_ref, at_ms + 62_000, body)
@@ -174,16 +186,17 @@ def report(
     """Return a report that stands somewhere."""
     weights, standings = zip(*STANDINGS, strict=True)
     [(state, verdict, reason)] = random.choices(standings, weights)
-    currency = random.choices(tuple(CURRENCIES), (70, 15, 14, 1))[0]
+    currency = random.choices(tuple(PRICES), (70, 15, 14, 1))[0]
+    _, amount, amount_minor = PRICES[currency]
     return {
         "transaction_id": transaction_id,
         "kind": "sale",
         "payment_id": payment_id,
         "order_ref": order_ref,
         "depends_on": None,
-        "amount": CURRENCIES[currency],
+        "amount": amount,
         "currency": currency,
-        "amount_minor": 2900,
+        "amount_minor": amount_minor,
         "visitor_id": visitor_id,
         "visitor_source": "metadata" if visitor_id else "none",
         "visitor_dropped": visitor_id is not None and verdict == "no_pageview",

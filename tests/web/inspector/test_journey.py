@@ -86,8 +86,9 @@ async def test_a_report_can_be_copied_as_curl(shop: Shop) -> None:
 async def test_an_account_token_names_its_website_in_the_command(tmp_path: Path) -> None:
     """Else the call that is copied would be refused."""
     website = "0123456789abcdef01234567"
-    keys = {"DATAFAST_API_KEY": "dft_planted-token", "DATAFAST_API_WEBSITE_ID": website}
-    async with open_shop(tmp_path, **keys) as shop:
+    async with open_shop(
+        tmp_path, DATAFAST_API_KEY="dft_planted-token", DATAFAST_API_WEBSITE_ID=website
+    ) as shop:
         await fill(shop, 3)
         _, listed = await both(shop, "/inspector", {"state": "done"})
         _, data = await both(shop, listed["journeys"][0]["path"])
@@ -115,7 +116,7 @@ async def test_a_body_that_cannot_be_read_is_not_shown(shop: Shop) -> None:
     await shop.webhook("<html>ada@example.com</html>", id="msg_odd")
 
     async def read() -> bool:
-        return (await shop.rows("events"))[0]["state"] == "unreadable"
+        return bool((await shop.rows("events"))[0]["state"] == "unreadable")
 
     await eventually(read)
     page, data = await both(shop, "/inspector/journeys/message:msg_odd")
@@ -125,7 +126,7 @@ async def test_a_body_that_cannot_be_read_is_not_shown(shop: Shop) -> None:
     assert "no JSON" in message["body_missing"]
     assert "ada@example.com" not in page + json.dumps(data)
     assert "Unreadable message" in page
-    assert REASONS["not_json"].fix in words(page)
+    assert str(REASONS["not_json"].fix) in words(page)
 
 
 async def test_other_orders_of_a_visitor_are_linked(shop: Shop) -> None:
