@@ -40,6 +40,13 @@ class _Server(uvicorn.Server):
             raise KitError("the server could not start; its log says why") from None
         self.up.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Answers without an end would hold the server up: uvicorn waits for all of them.
+        farewell = getattr(getattr(self.config.app, "state", None), "farewell", None)
+        if farewell is not None:
+            farewell()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -47,7 +54,11 @@ class _Server(uvicorn.Server):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """An app and the socket it answers on."""
+    """
+    An app and the socket it answers on.
+
+    What `app.state.farewell` holds, if anything, is called when the server begins to end.
+    """
 
     app: ASGIApp
     socket: socket.socket

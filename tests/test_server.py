@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -476,6 +477,28 @@ async def test_a_signal_finishes_what_is_under_way() -> None:
     assert (closed, answer) == (b"", b"/ 0\n")
     assert echo.stopped
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+class Endless(Echo):
+    """Answers for as long as it is not told that the server ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate.clear()
+        self.state = SimpleNamespace(farewell=self.gate.set)
+
+
+async def test_an_answer_without_an_end_is_told_that_the_server_ends() -> None:
+    """It ends in order; else the server would wait for it and then cut it off."""
+    endless = Endless()
+    async with serving(endless) as [port], httpx.AsyncClient() as client:
+        answering = asyncio.create_task(client.get(f"http://127.0.0.1:{port}/stream"))
+        await endless.started.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        answer = await answering
+
+    assert answer.text == "/stream 0\n"
+    assert endless.stopped
 
 
 async def test_ready_is_said_once_when_all_answer() -> None:

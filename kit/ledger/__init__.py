@@ -57,6 +57,11 @@ class Ledger:
         return self._writer.alive and self._intake.alive
 
     @property
+    def commits(self) -> int:
+        """How often this process has written; other processes may write as well."""
+        return self._writer.commits + self._intake.commits
+
+    @property
     def shared(self) -> bool:
         """Whether other processes may use it too."""
         return self._engines.peers is not None

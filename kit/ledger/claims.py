@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, bindparam, case, func, select, update
 
 from kit.helpers.dodo_datafast import Payment
-from kit.ledger.deliveries import FORGOTTEN, one
+from kit.ledger.deliveries import FORGOTTEN, one, payment_of
 from kit.ledger.lanes import lock_lane
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, visits
-from kit.ledger.stamps import moment_of
 from kit.ledger.tombstones import is_forgotten
 
 MAX_ATTEMPTS = 300
@@ -173,19 +171,7 @@ def _oldest_due(
 
 def _delivery(row: Row) -> Delivery:
     return Delivery(
-        payment=Payment(
-            amount=Decimal(row["amount"]),
-            currency=row["currency"],
-            transaction_id=row["transaction_id"],
-            datafast_visitor_id=None if row["visitor_dropped"] else row["visitor_id"],
-            email=row["email"],
-            name=row["name"],
-            customer_id=row["customer_id"],
-            renewal=row["renewal"],
-            refunded=row["refunded"],
-            is_free_trial=row["is_free_trial"],
-            timestamp=moment_of(row["occurred_at_ms"]),
-        ),
+        payment=payment_of(row),
         kind=row["kind"],
         payment_id=row["payment_id"],
         subscription_id=row["subscription_id"],

@@ -1,7 +1,8 @@
 """Statements on `deliveries`: one row for each report to DataFast, keyed by `transaction_id`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Payment
 from kit.ledger.rows import Row, insert_or_ignore
 from kit.ledger.schema import deliveries
-from kit.ledger.stamps import milliseconds
+from kit.ledger.stamps import milliseconds, moment_of
 
 _DELIVERY = select(deliveries).where(deliveries.c.transaction_id == bindparam("wanted"))
 _FROZEN = ("amount", "currency", "refunded", "is_free_trial")
@@ -161,3 +162,32 @@ def find_delivery(connection: Connection, transaction_id: str) -> Row | None:
 def one(transaction_id: str) -> Any:
     """Return an UPDATE of one delivery."""
     return update(deliveries).where(deliveries.c.transaction_id == transaction_id)
+
+
+def payment_of(row: Row) -> Payment:
+    """Return the report of a delivery; a row may leave out who paid."""
+    return Payment(
+        amount=Decimal(row["amount"]),
+        currency=row["currency"],
+        transaction_id=row["transaction_id"],
+        datafast_visitor_id=None if row["visitor_dropped"] else row["visitor_id"],
+        email=row.get("email"),
+        name=row.get("name"),
+        customer_id=row["customer_id"],
+        renewal=row["renewal"],
+        refunded=row["refunded"],
+        is_free_trial=row["is_free_trial"],
+        timestamp=moment_of(row["occurred_at_ms"]),
+    )
+
+
+def changed_since(connection: Connection, *, limit: int = 50) -> Sequence[Row]:
+    """Return the newest reports of which a later message said something else, and of what."""
+    columns = deliveries.c
+    query = (
+        select(columns.transaction_id, columns.payment_id, columns.order_ref, columns.drift)
+        .where(columns.drift.is_not(None))
+        .order_by(columns.created_at_ms.desc())
+        .limit(limit)
+    )
+    return connection.execute(query).mappings().all()

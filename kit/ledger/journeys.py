@@ -2,71 +2,108 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Column, Connection, func, select
 
+from kit.ledger.filters import Filter
+from kit.ledger.heads import Head, Place, find_heads
+from kit.ledger.piles import Pile
 from kit.ledger.rows import Row
 from kit.ledger.schema import checkouts, deliveries, events, payments, refusals, visits
 from kit.ledger.telling import Journey, Parts, tell_journey
 
-_EVENTS_A_PAYMENT = 4  # a first subscription charge fires four messages
-SAME_MOMENT = 64
-"""How many journeys may begin in one millisecond without a page losing any."""
+KINDS = ("order", "payment", "message", "visit")
+"""What a journey may be told from; with the id of that it makes the journey's key."""
+_EVERYTHING = Filter()
+_SHOWN_ORDERS = 10
 
-Head = tuple[int, str, str]
-"""When a journey began, what it is told from (order, payment, message, visit), and that's id."""
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One journey whole: with the messages, bodies included, and the reports behind its hops."""
+
+    journey: Journey
+    messages: tuple[Row, ...]
+    reports: tuple[Row, ...]
+    orders: tuple[str, ...]
+    """The newest other orders of the same visitor."""
 
 
 def recent_journeys(
-    connection: Connection, *, before: Head | None, limit: int
-) -> tuple[tuple[Journey, ...], Head | None]:
+    connection: Connection,
+    *,
+    before: Place | None,
+    limit: int,
+    wanted: Filter = _EVERYTHING,
+) -> tuple[tuple[Journey, ...], Place | None]:
     """
-    Return the newest journeys and where the next page begins, if there is one.
+    Return the newest journeys that fit and where the next page begins, if there is one.
 
-    Orders, payments without one, and visits without either. `before` is the last head of the page
-    before, so that journeys of one millisecond are neither skipped nor shown twice.
+    Orders, payments without one, and visits without either. `before` is what the page before
+    returned, so that journeys of one moment are neither skipped nor shown twice.
     """
-    until_ms = before[0] if before is not None else None
-    wanted = limit + 1 + SAME_MOMENT
-    heads = [
-        head
-        for find in (_order_heads, _payment_heads, _visit_heads)
-        for head in find(connection, until_ms, wanted)
-        if before is None or head < before
-    ]
-    heads.sort(reverse=True)
+    heads = find_heads(connection, wanted, before=before, limit=limit + 1)
     shown = heads[:limit]
-    return _journeys(connection, shown), shown[-1] if len(heads) > limit else None
+    return _journeys(connection, shown), shown[-1].place if len(heads) > limit else None
 
 
 def order_journey(connection: Connection, order_ref: str) -> Journey | None:
     """Return one order's journey."""
-    created = connection.scalar(
-        select(checkouts.c.created_at_ms).where(checkouts.c.order_ref == order_ref)
-    )
-    found = _journeys(connection, [] if created is None else [(created, "order", order_ref)])
-    return found[0] if found else None
+    account = find_account(connection, "order", order_ref)
+    return account.journey if account is not None else None
 
 
-def totals(connection: Connection) -> dict[str, int]:
-    """Count orders, reports and what became of them."""
-    counts = {
-        "orders": _count(connection, checkouts.c.order_ref),
-        "paid": _count(
-            connection, checkouts.c.order_ref, checkouts.c.payment_status == "succeeded"
-        ),
-    }
-    by_state = connection.execute(
-        select(deliveries.c.state, deliveries.c.verdict, func.count()).group_by(
-            deliveries.c.state, deliveries.c.verdict
-        )
+def find_account(connection: Connection, kind: str, key: str) -> Account | None:
+    """Return one journey by what it is told from and the id of that."""
+    parts = _parts(connection, [(kind, key)], bodies=True)[0]
+    if not any((parts.checkout, parts.messages, kind == "visit" and parts.visit)):
+        return None
+    journey = tell_journey(f"{kind}:{key}", parts)
+    others = [] if journey.visitor_id is None else _orders_of(connection, journey.visitor_id)
+    return Account(
+        journey,
+        tuple(parts.messages),
+        tuple(parts.deliveries),
+        tuple(ref for ref in others if ref != journey.order_ref),
     )
-    for state, verdict, number in by_state:
-        waiting = state in ("held", "ready", "sending")
-        name = "waiting" if waiting else "parked" if state == "parked" else verdict or "skipped"
-        counts[name] = counts.get(name, 0) + number
-    if unclear := _count(connection, events.c.webhook_id, events.c.state == "parked"):
+
+
+def find_key(connection: Connection, wanted: str) -> tuple[str, str] | None:
+    """Return which journey an id belongs to: an order's, a payment's, a message's, a visitor's."""
+    order, report, message = checkouts.c, deliveries.c, events.c
+    of_report = select(report.order_ref, report.payment_id)
+    of_message = select(message.order_ref, message.payment_id, message.webhook_id)
+    for query in (
+        select(order.order_ref).where(order.order_ref == wanted),
+        select(order.order_ref).where(order.dodo_session_id == wanted),
+        of_report.where(report.transaction_id == wanted),
+        of_message.where(message.webhook_id == wanted),
+        of_message.where(message.payment_id == wanted),
+        of_message.where(message.transaction_id == wanted),
+        select(order.order_ref)
+        .where(order.visitor_id == wanted)
+        .order_by(order.created_at_ms.desc()),
+        of_report.where(report.visitor_id == wanted).order_by(report.occurred_at_ms.desc()),
+    ):
+        row = connection.execute(query.limit(1)).one_or_none()
+        for kind, key in zip(KINDS, row or (), strict=False):
+            if key is not None:
+                return kind, key
+    seen = connection.scalar(select(visits.c.visitor_id).where(visits.c.visitor_id == wanted))
+    return None if seen is None else ("visit", seen)
+
+
+def totals(connection: Connection, piles: Sequence[Pile], unclear: int) -> dict[str, int]:
+    """Count orders, reports and what became of them; `unclear` are the parked messages."""
+    status = checkouts.c.payment_status
+    counted = connection.execute(select(status, func.count()).group_by(status))
+    by_status = {row[0]: int(row[1]) for row in counted}
+    counts = {"orders": sum(by_status.values()), "paid": by_status.get("succeeded", 0)}
+    for pile in piles:
+        counts[pile.word] = counts.get(pile.word, 0) + pile.number
+    if unclear:
         counts["parked"] = counts.get("parked", 0) + unclear
     return counts
 
@@ -76,96 +113,80 @@ def refused_webhooks(connection: Connection) -> Sequence[Row]:
     return connection.execute(select(refusals)).mappings().all()
 
 
-def _count(connection: Connection, column: Column[Any], *where: Any) -> int:
-    return int(connection.scalar(select(func.count(column)).where(*where)) or 0)
-
-
-def _order_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[Head]:
-    query = select(checkouts.c.created_at_ms, checkouts.c.order_ref)
-    if before_ms is not None:
-        query = query.where(checkouts.c.created_at_ms <= before_ms)
-    rows = connection.execute(query.order_by(checkouts.c.created_at_ms.desc()).limit(limit))
-    return [(at_ms, "order", ref) for at_ms, ref in rows]
-
-
-def _payment_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[Head]:
-    query = select(events.c.received_at_ms, events.c.payment_id, events.c.webhook_id).where(
-        events.c.order_ref.is_(None)
-    )
-    if before_ms is not None:
-        query = query.where(events.c.received_at_ms <= before_ms)
-    rows = connection.execute(
-        query.order_by(events.c.received_at_ms.desc()).limit(limit * _EVENTS_A_PAYMENT)
-    )
-    first: dict[tuple[str, str], int] = {}
-    for at_ms, payment_id, webhook_id in rows:
-        first[("payment", payment_id) if payment_id else ("message", webhook_id)] = at_ms
-    return [(at_ms, kind, key) for (kind, key), at_ms in first.items()]
-
-
-def _visit_heads(connection: Connection, before_ms: int | None, limit: int) -> Iterable[Head]:
-    query = (
-        select(visits.c.first_seen_at_ms, visits.c.visitor_id)
-        .outerjoin(checkouts, checkouts.c.visitor_id == visits.c.visitor_id)
-        .where(checkouts.c.order_ref.is_(None))
-    )
-    if before_ms is not None:
-        query = query.where(visits.c.first_seen_at_ms <= before_ms)
-    rows = connection.execute(query.order_by(visits.c.first_seen_at_ms.desc()).limit(limit))
-    return [(at_ms, "visit", visitor_id) for at_ms, visitor_id in rows]
+def _orders_of(connection: Connection, visitor_id: str) -> Sequence[str]:
+    return connection.scalars(
+        select(checkouts.c.order_ref)
+        .where(checkouts.c.visitor_id == visitor_id)
+        .order_by(checkouts.c.created_at_ms.desc())
+        .limit(_SHOWN_ORDERS)
+    ).all()
 
 
 def _journeys(connection: Connection, heads: Sequence[Head]) -> tuple[Journey, ...]:
+    keys = [(head.kind, head.key) for head in heads]
+    told = zip(keys, _parts(connection, keys), strict=True)
+    return tuple(tell_journey(f"{kind}:{key}", parts) for (kind, key), parts in told)
+
+
+def _parts(
+    connection: Connection, keys: Sequence[tuple[str, str]], *, bodies: bool = False
+) -> list[Parts]:
+    """Return the rows behind each of these journeys; all of a table's are read at once."""
     named: dict[str, list[str]] = defaultdict(list)
-    for _, kind, key in heads:
+    for kind, key in keys:
         named[kind].append(key)
-    orders = _keyed(connection, checkouts.c.order_ref, named["order"])
-    by_order = _grouped(connection, events.c.order_ref, named["order"])
-    by_payment = _grouped(connection, events.c.payment_id, named["payment"])
-    lone = _grouped(connection, events.c.webhook_id, named["message"])
-    sent_by_order = _grouped(connection, deliveries.c.order_ref, named["order"])
-    sent_by_payment = _grouped(connection, deliveries.c.payment_id, named["payment"])
-    paid = _keyed(
-        connection,
-        payments.c.payment_id,
-        [*named["payment"], *(row["payment_id"] for row in orders.values() if row["payment_id"])],
-    )
-    visitors = [row["visitor_id"] for row in orders.values() if row["visitor_id"]]
-    visitors += [row["visitor_id"] for rows in sent_by_payment.values() for row in rows]
-    landed = _keyed(connection, visits.c.visitor_id, [*visitors, *named["visit"]])
-    journeys = []
-    for at_ms, kind, key in heads:
+    reader = _Reader(connection, bodies=bodies)
+    orders = reader.keyed(checkouts.c.order_ref, named["order"])
+    messages = {
+        "order": reader.grouped(events.c.order_ref, named["order"]),
+        "payment": reader.grouped(events.c.payment_id, named["payment"]),
+        "message": reader.grouped(events.c.webhook_id, named["message"]),
+    }
+    lone = [row["transaction_id"] for rows in messages["message"].values() for row in rows]
+    reports = {
+        "order": reader.grouped(deliveries.c.order_ref, named["order"]),
+        "payment": reader.grouped(deliveries.c.payment_id, named["payment"]),
+        "message": reader.grouped(deliveries.c.transaction_id, filter(None, lone)),
+    }
+    paid_by = [row["payment_id"] for row in orders.values() if row["payment_id"]]
+    paid = reader.keyed(payments.c.payment_id, [*named["payment"], *paid_by])
+    found = []
+    for kind, key in keys:
         checkout = orders.get(key) if kind == "order" else None
-        sent = (sent_by_order if kind == "order" else sent_by_payment).get(key, [])
-        visitor_id = checkout["visitor_id"] if checkout is not None else None
-        if kind == "visit":
-            visitor_id = key
-        elif visitor_id is None and sent:
-            visitor_id = sent[0]["visitor_id"]
-        payment_id = checkout["payment_id"] if checkout is not None else key
-        messages = {"order": by_order, "payment": by_payment, "message": lone}.get(kind, {})
-        parts = Parts(
-            landed.get(visitor_id), checkout, messages.get(key, []), sent, paid.get(payment_id)
-        )
-        journeys.append(tell_journey(f"{kind}:{key}", at_ms, visitor_id, parts))
-    return tuple(journeys)
+        heard = messages.get(kind, {}).get(key, [])
+        sent_key = heard[0]["transaction_id"] if kind == "message" and heard else key
+        sent = reports.get(kind, {}).get(sent_key, [])
+        payment = paid.get(checkout["payment_id"] if checkout is not None else key)
+        known = (checkout, *sent[:1], payment)
+        named_by = [row["visitor_id"] for row in known if row is not None and row["visitor_id"]]
+        visitor_id = key if kind == "visit" else next(iter(named_by), None)
+        found.append(Parts(visitor_id, None, checkout, heard, sent, payment))
+    landed = reader.keyed(visits.c.visitor_id, [each.visitor_id for each in found])
+    return [replace(parts, visit=landed.get(parts.visitor_id)) for parts in found]
 
 
-def _keyed(connection: Connection, column: Column[Any], keys: Sequence[Any]) -> dict[Any, Row]:
-    query = select(column.table).where(column.in_(keys))
-    rows = connection.execute(query).mappings() if keys else ()
-    return {row[column.name]: row for row in rows}
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the rows of many journeys at once, as far as they may be shown."""
 
+    connection: Connection
+    bodies: bool
 
-def _grouped(
-    connection: Connection, column: Column[Any], keys: Sequence[Any]
-) -> dict[Any, list[Row]]:
-    groups: dict[Any, list[Row]] = defaultdict(list)
-    if keys:
-        # Bodies are large and hold personal data; a list of journeys needs none of them.
-        wanted = [each for each in column.table.c if each.name not in ("body", "email", "name")]
-        order = "received_at_ms" if column.table is events else "created_at_ms"
-        query = select(*wanted).where(column.in_(keys)).order_by(column.table.c[order])
-        for row in connection.execute(query).mappings():
-            groups[row[column.name]].append(row)
-    return groups
+    def keyed(self, column: Column[Any], keys: Sequence[Any]) -> dict[Any, Row]:
+        """Return the row of each key."""
+        query = select(column.table).where(column.in_(keys))
+        rows = self.connection.execute(query).mappings() if any(keys) else ()
+        return {row[column.name]: row for row in rows}
+
+    def grouped(self, column: Column[Any], keys: Iterable[Any]) -> dict[Any, list[Row]]:
+        """Return the rows of each key, oldest first; of a body only whether it is there."""
+        groups: dict[Any, list[Row]] = defaultdict(list)
+        if keys := list(keys):
+            # Bodies are large and hold personal data; a list of journeys needs none of them.
+            hidden = {"email", "name"} if self.bodies else {"email", "name", "body"}
+            wanted = [each for each in column.table.c if each.name not in hidden]
+            order = "received_at_ms" if column.table is events else "created_at_ms"
+            query = select(*wanted).where(column.in_(keys)).order_by(column.table.c[order])
+            for row in self.connection.execute(query).mappings():
+                groups[row[column.name]].append(row)
+        return groups

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, Table, func
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = RowMapping
@@ -24,6 +24,11 @@ def upsert(connection: Connection, table: Table, *, key: str, values: dict[str, 
     """Insert a row, or set those of `values` that are not None on the row that is there."""
     told = tuple(name for name, value in values.items() if value is not None and name != key)
     connection.execute(_upserting(connection.dialect.name, table, key, told), values)
+
+
+def bytewise(connection: Connection, text: ColumnElement[str]) -> ColumnElement[str]:
+    """Compare and sort a text as Python does, not as some language would; SQLite does anyway."""
+    return text.collate("C") if connection.dialect.name == "postgresql" else text
 
 
 def notify(connection: Connection) -> None:

@@ -65,6 +65,20 @@ checkouts = Table(
     Column("payment_status", Text),
     Column("asked_dodo_at_ms", BigInteger),
 )
+Index("checkouts_by_payment", checkouts.c.payment_status, checkouts.c.created_at_ms)
+Index(
+    "checkouts_uncaptured",
+    checkouts.c.capture_reason,
+    checkouts.c.created_at_ms,
+    sqlite_where=checkouts.c.capture_reason != "captured",
+    postgresql_where=checkouts.c.capture_reason != "captured",
+)
+Index(
+    "checkouts_failed",
+    checkouts.c.created_at_ms,
+    sqlite_where=checkouts.c.state == "failed",
+    postgresql_where=checkouts.c.state == "failed",
+)
 
 events = Table(
     "events",
@@ -135,6 +149,22 @@ Index(
     events.c.received_at_ms,
     sqlite_where=events.c.order_ref.is_(None),
     postgresql_where=events.c.order_ref.is_(None),
+)
+# What became of messages that are no report, and which message became a report.
+WITHOUT_REPORT = text("state IN ('parked', 'unreadable', 'skipped')")
+Index(
+    "events_without_report",
+    events.c.state,
+    events.c.reason,
+    events.c.received_at_ms,
+    sqlite_where=WITHOUT_REPORT,
+    postgresql_where=WITHOUT_REPORT,
+)
+Index(
+    "events_transaction",
+    events.c.transaction_id,
+    sqlite_where=events.c.transaction_id.is_not(None),
+    postgresql_where=events.c.transaction_id.is_not(None),
 )
 
 payments = Table(
@@ -255,6 +285,31 @@ Index(
     deliveries.c.created_at_ms,
     sqlite_where=WITH_PERSON,
     postgresql_where=WITH_PERSON,
+)
+# The piles that the inspector counts and leafs through, each newest first.
+Index(
+    "deliveries_piles",
+    *(deliveries.c[name] for name in ("state", "verdict", "reason", "currency", "occurred_at_ms")),
+)
+Index("deliveries_occurred", deliveries.c.occurred_at_ms)
+Index(
+    "deliveries_drift",
+    deliveries.c.created_at_ms,
+    sqlite_where=deliveries.c.drift.is_not(None),
+    postgresql_where=deliveries.c.drift.is_not(None),
+)
+DROPPED = text("visitor_dropped")
+Index(
+    "deliveries_dropped",
+    deliveries.c.occurred_at_ms,
+    sqlite_where=DROPPED,
+    postgresql_where=DROPPED,
+)
+Index(
+    "deliveries_visitor",
+    deliveries.c.visitor_id,
+    sqlite_where=deliveries.c.visitor_id.is_not(None),
+    postgresql_where=deliveries.c.visitor_id.is_not(None),
 )
 
 # What metrics and totals count is read from this alone, without the rows.

@@ -32,16 +32,26 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The rows that one journey is told from."""
+    """The rows that one journey is told from; messages and deliveries oldest first."""
 
+    visitor_id: str | None
     visit: Row | None
     checkout: Row | None
     messages: Sequence[Row]
     deliveries: Sequence[Row]
     payment: Row | None
 
+    @property
+    def began_at_ms(self) -> int:
+        """When this journey began here: at its checkout, its first message, or its landing."""
+        if self.checkout is not None:
+            return int(self.checkout["created_at_ms"])
+        if self.messages:
+            return int(self.messages[0]["received_at_ms"])
+        return int(self.visit["first_seen_at_ms"]) if self.visit is not None else 0
 
-def tell_journey(key: str, at_ms: int, visitor_id: str | None, parts: Parts) -> Journey:
+
+def tell_journey(key: str, parts: Parts) -> Journey:
     """Tell one journey from its rows."""
     delivery = _foremost(parts.deliveries)
     verdict, reason = _standing(parts)
@@ -51,11 +61,11 @@ def tell_journey(key: str, at_ms: int, visitor_id: str | None, parts: Parts) -> 
         hops += _delivery_hops(row)
     return Journey(
         key=key,
-        started_at_ms=at_ms,
+        started_at_ms=parts.began_at_ms,
         product=checkout["product"] if checkout is not None else None,
         order_ref=checkout["order_ref"] if checkout is not None else None,
         payment_id=payment["payment_id"] if payment is not None else None,
-        visitor_id=visitor_id,
+        visitor_id=parts.visitor_id,
         source=_source(parts.visit),
         amount=delivery["amount"] if delivery is not None else None,
         currency=delivery["currency"] if delivery is not None else None,

@@ -81,6 +81,20 @@ def _from_1(connection: Connection) -> None:
         "DROP INDEX ix_events_order_ref",
         "CREATE INDEX events_payment ON events (payment_id) WHERE payment_id IS NOT NULL",
         "CREATE INDEX events_order ON events (order_ref) WHERE order_ref IS NOT NULL",
+        "CREATE INDEX checkouts_by_payment ON checkouts (payment_status, created_at_ms)",
+        "CREATE INDEX checkouts_uncaptured ON checkouts (capture_reason, created_at_ms) "
+        "WHERE capture_reason <> 'captured'",
+        "CREATE INDEX checkouts_failed ON checkouts (created_at_ms) WHERE state = 'failed'",
+        "CREATE INDEX events_without_report ON events (state, reason, received_at_ms) "
+        "WHERE state IN ('parked', 'unreadable', 'skipped')",
+        "CREATE INDEX events_transaction ON events (transaction_id) "
+        "WHERE transaction_id IS NOT NULL",
+        "CREATE INDEX deliveries_piles ON deliveries "
+        "(state, verdict, reason, currency, occurred_at_ms)",
+        "CREATE INDEX deliveries_occurred ON deliveries (occurred_at_ms)",
+        "CREATE INDEX deliveries_drift ON deliveries (created_at_ms) WHERE drift IS NOT NULL",
+        "CREATE INDEX deliveries_dropped ON deliveries (occurred_at_ms) WHERE visitor_dropped",
+        "CREATE INDEX deliveries_visitor ON deliveries (visitor_id) WHERE visitor_id IS NOT NULL",
         "CREATE TABLE tombstones (visitor_hash TEXT NOT NULL, forgotten_at_ms BIGINT NOT NULL, "
         "PRIMARY KEY (visitor_hash))",
         f"CREATE TABLE interventions (number {serial} NOT NULL, at_ms BIGINT NOT NULL, "

@@ -68,6 +68,8 @@ class Writer:
         self._called = False
         self._stopping = False
         self._failure: BaseException | None = None
+        self.commits = 0
+        """How often something was committed."""
         self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -147,6 +149,7 @@ class Writer:
             with self._engine.begin() as connection:
                 self._apply(connection, group)
                 applied = True
+            self.commits += 1
         except Exception as problem:
             if tries > 1 and _was_undone(problem, applied=applied):
                 self._commit(group, tries=tries - 1)

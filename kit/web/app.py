@@ -31,18 +31,26 @@ from kit.sender import Pace
 from kit.settings import Settings
 from kit.web.consent import ConsentRule, Refusals
 from kit.web.continuity import Continuity, copy_name
+from kit.web.forms import MAX_FORM_BYTES
 from kit.web.guard import FloodGate, Limit, SecurityHeaders, is_loopback_host
 from kit.web.health import Health
 from kit.web.inspector.access import Access
 from kit.web.inspector.actions import Actions
+from kit.web.inspector.attribution import Attribution
+from kit.web.inspector.curl import Curl
+from kit.web.inspector.journey import JourneyPage
+from kit.web.inspector.listing import Listing
+from kit.web.inspector.live import Streams
+from kit.web.inspector.naming import Naming
+from kit.web.inspector.news import News
 from kit.web.inspector.pages import Inspector
 from kit.web.metrics import Metrics
-from kit.web.pages import Pages, ScriptTag
+from kit.web.pages import Pages, ScriptTag, refusal, wanted_type
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
 from kit.web.storefront.capture import Capture
 from kit.web.storefront.catalogue import Catalogue
-from kit.web.storefront.checkout import MAX_FORM_BYTES, Checkout
+from kit.web.storefront.checkout import Checkout
 from kit.web.storefront.consent import MAX_ANSWER_BYTES, ConsentForm
 from kit.web.storefront.cookies import ShopCookies
 from kit.web.storefront.orders import OrderPages
@@ -108,14 +116,16 @@ def create_app(
     cookies = ShopCookies(keys, secure=settings.secure)
     access = Access(token=token, keys=keys, secure=settings.secure)
     metrics = Metrics(ledger, access.admits, lane, settings.datafast_rate)
-    inspector = Inspector(
-        ledger,
-        access,
-        pages,
-        {slug: product.name for slug, product in (catalogue or {}).items()},
-        lane,
-        settings.base_url,
+    naming = Naming({slug: product.name for slug, product in (catalogue or {}).items()})
+    curl = Curl(
+        settings.dodo_environment,
+        settings.dodo_base_url,
+        settings.datafast_base_url,
+        settings.datafast_api_website_id,
     )
+    views = (Listing(naming, lane), JourneyPage(naming, curl), Attribution(ledger), News())
+    streams = Streams(ledger)
+    inspector = Inspector(ledger, access, pages, settings.base_url, views, streams)
     proxy = Proxy(
         proxy_http,
         upstream=settings.datafast_base_url,
@@ -129,17 +139,10 @@ def create_app(
     )
     routes: list[BaseRoute] = [
         *proxy.routes(),
-        Route("/inspector", inspector.index),
-        Route("/inspector.json", inspector.data),
-        Route(
-            "/inspector/signin",
-            inspector.sign_in,
-            methods=["POST"],
-            max_body_size=MAX_FORM_BYTES,
-        ),
+        *inspector.routes(),
         Route(
             "/inspector/actions",
-            Actions(ledger, dodo, access, settings.base_url, settings.holds_test_payments).post,
+            Actions(inspector, dodo, settings.holds_test_payments).post,
             methods=["POST"],
             max_body_size=MAX_FORM_BYTES,
         ),
@@ -210,6 +213,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.health = health
+    app.state.farewell = streams.end
     return app
 
 
@@ -273,19 +277,25 @@ def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starl
         status = problem.status_code if isinstance(problem, HTTPException) else 500
         headers = dict(getattr(problem, "headers", None) or {})
         titles = {404: "Nothing here", 405: "Not like this", 413: "Too much at once"}
-        response = pages.problem(
-            request,
-            status=status,
-            title=titles.get(status, "That did not work"),
-            message="There is no page for this request.",
-            action="Start again from the front page.",
-        )
+        message, fix = "There is no page for this request.", "Start again from the front page."
+        if wanted_type(request) == "json":
+            return refusal(status, message, fix=fix, headers=headers)
+        title = titles.get(status, "That did not work")
+        response = pages.problem(request, status=status, title=title, message=message, action=fix)
         response.headers.update(headers)
         return response
 
-    async def failed(_request: Request, _problem: Exception) -> Response:
+    async def failed(request: Request, _problem: Exception) -> Response:
         # Says nothing of the cause: the log has it.
-        return PlainTextResponse("Something went wrong on our side. Try again.\n", 500)
+        message, fix = "Something went wrong on our side.", "Try again in a minute."
+        if wanted_type(request) == "json":
+            return refusal(500, message, fix=fix)
+        try:
+            title = "That is our fault"
+            return pages.problem(request, status=500, title=title, message=message, action=fix)
+        except Exception:
+            _log.exception("the page for what went wrong has failed as well")
+            return PlainTextResponse(f"{message} {fix}\n", 500)
 
     return Starlette(
         routes=routes,

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+MAX_FORM_BYTES = 8 * 1024
 MAX_FIELDS = 20
 BODY_DEADLINE_S = 10.0
 

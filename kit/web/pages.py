@@ -1,13 +1,15 @@
 """Render templates: the context that every page shares, and the page for what went wrong."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.templating import Jinja2Templates
 
 from kit.hops import Hop
@@ -113,17 +115,47 @@ class Pages:
         action: str,
         back_url: str | None = "/",
         retry_after_s: int | None = None,
+        template: str = "shop/problem.html",
     ) -> Response:
         """Say what went wrong, why, and what to do."""
         response = self.render(
             request,
-            "shop/problem.html",
+            template,
             {"title": title, "message": message, "action": action, "back_url": back_url},
             status=status,
         )
         if retry_after_s is not None:
             response.headers["Retry-After"] = str(retry_after_s)
         return response
+
+
+def wanted_type(request: Request) -> Literal["html", "json", "stream"]:
+    """
+    Tell what a client wants: `.json` decides, else what it accepts.
+
+    In doubt it is a page, and JSON for a program that posts.
+    """
+    accepted = request.headers.get("accept", "")
+    if request.scope["path"].endswith(".json"):
+        return "json"
+    if "text/html" in accepted:
+        return "html"
+    if "text/event-stream" in accepted:
+        return "stream"
+    return "json" if "application/json" in accepted or request.method == "POST" else "html"
+
+
+def refusal(
+    status: int, error: str, *, fix: str | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Say in JSON what went wrong and what to do: the one shape of an error."""
+    body = {"ok": False, "status": status, "error": error, "fix": fix}
+    return JSONResponse(body, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def version_of(body: Mapping[str, Any]) -> str:
+    """Name what a page shows, so that a change can be told."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def shown_hops(hops: Iterable[Hop], *, began_ms: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,6 +103,15 @@ def shared_engines(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engines]:
     """Open one database of each kind for all tests that leave nothing behind."""
+    with new_engines(request, tmp_path_factory) as opened:
+        yield opened
+
+
+@contextmanager
+def new_engines(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engines]:
+    """Open an empty database of the kind that a fixture's parameter names."""
     with ExitStack() as stack:
         url = f"sqlite:///{tmp_path_factory.mktemp('ledger')}/kit.db"
         if request.param == "postgresql":

@@ -11,13 +11,13 @@ from kit.ledger.checkouts import begin_checkout, fail_opening, finish_opening, r
 from kit.ledger.claims import claim_deliveries, finish_delivery, freeze_delivery
 from kit.ledger.events import count_refusal
 from kit.ledger.journeys import (
-    Head,
     order_journey,
     recent_journeys,
     refused_webhooks,
     totals,
 )
 from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.piles import count_piles
 from kit.ledger.schema import deliveries
 from kit.ledger.telling import Journey
 from kit.ledger.visits import record_visit, visit_from_pageview
@@ -241,10 +241,10 @@ def test_pages_of_journeys_neither_overlap_nor_leave_out(
             message(f"n{number}", "payment.processing", payment_id=f"pay_{number}"),
             at_ms=at_ms,
         )
-        visit(connection, VISITOR_ID[:-1] + str(number), at_ms + 500)
+        visit(connection, OTHER_VISITOR_ID[:-1] + str(number), at_ms + 500)
     map_stored_events(connection, Policy(), NOW_MS)
     keys: list[str] = []
-    before: Head | None = None
+    before = None
     while True:
         page, before = recent_journeys(connection, before=before, limit=3)
         keys += [each.key for each in page]
@@ -252,7 +252,7 @@ def test_pages_of_journeys_neither_overlap_nor_leave_out(
             break
 
     assert len(keys) == len(set(keys)) == 14
-    assert keys[:2] == [f"visit:{VISITOR_ID[:-1]}6", "payment:pay_6"]
+    assert keys[:2] == [f"visit:{OTHER_VISITOR_ID[:-1]}6", "payment:pay_6"]
 
 
 def test_no_body_and_no_person_is_in_a_journey(
@@ -284,7 +284,7 @@ def test_totals_count_orders_and_reports(
             .values(state=state, verdict=verdict)
         )
 
-    assert totals(connection) == {
+    assert totals(connection, count_piles(connection), 0) == {
         "orders": 1,
         "paid": 1,
         "attributed": 2,
@@ -299,14 +299,14 @@ def test_a_reversal_of_a_sale_that_does_not_count_is_skipped(
     """It is done without an answer, and still stands for something in a word."""
     store(message("m1", "payment.processing"), message("m2", "refund.succeeded"))
     map_stored_events(connection, Policy(), NOW_MS)
-    held = totals(connection)
+    held = totals(connection, count_piles(connection), 0)
     store(message("m3", status="failed"))
     map_stored_events(connection, Policy(), NOW_MS)
     ((journey,), _) = recent_journeys(connection, before=None, limit=10)
 
     assert held == {"orders": 0, "paid": 0, "waiting": 1}
     assert (journey.verdict, journey.reason) == ("skipped", "original_not_counted")
-    assert totals(connection) == {"orders": 0, "paid": 0, "skipped": 1}
+    assert totals(connection, count_piles(connection), 0) == {"orders": 0, "paid": 0, "skipped": 1}
 
 
 def test_refused_webhooks_are_counted_by_reason(connection: Connection) -> None:

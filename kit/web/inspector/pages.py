@@ -1,45 +1,51 @@
-"""`GET /inspector` and its JSON twin."""
+"""The inspector's pages: each is read once and given as a page, as JSON, or live as it changes."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import quote
 
 from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
 
-from kit.actions import releasable
 from kit.errors import LedgerUnavailable
-from kit.helpers.dodo_datafast import UnknownCurrency
-from kit.hops import REASONS
-from kit.ledger import Ledger, journeys, lanes
-from kit.ledger.drift import drifted
-from kit.ledger.interventions import recent_interventions
+from kit.ledger import Ledger
+from kit.ledger.journeys import find_key
 from kit.ledger.stamps import moment_of
-from kit.ledger.telling import Journey
-from kit.web.forms import read_form
+from kit.web.forms import MAX_FORM_BYTES, read_form
 from kit.web.guard import is_same_origin
 from kit.web.inspector.access import Access
-from kit.web.money import display_money
-from kit.web.pages import Pages, moment_text, shown_hops
+from kit.web.inspector.asked import (
+    INSPECTOR,
+    NotAsked,
+    NotThere,
+    journey_path,
+    local_path,
+)
+from kit.web.inspector.live import Streams
+from kit.web.pages import Pages, refusal, version_of, wanted_type
 
-PAGE_SIZE = 25
-_TOTALS = ("orders", "paid", "attributed", "recorded", "waiting", "parked")
+_PRIVATE = {"Cache-Control": "private, no-store", "Vary": "Accept"}
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
+class View(Protocol):
     """What one page shows."""
 
-    journeys: tuple[Journey, ...]
-    next_cursor: str | None
-    totals: dict[str, int]
-    alarms: list[dict[str, str | None]]
-    refused: list[dict[str, Any]]
-    releasable: dict[str, int]
-    drift: list[str]
-    interventions: list[dict[str, Any]]
+    @property
+    def path(self) -> str:
+        """Its address, as a route."""
+
+    @property
+    def template(self) -> str:
+        """Its template."""
+
+    def read(self, connection: Connection, request: Request) -> dict[str, Any]:
+        """Read it as plain data: the JSON twin. Raises NotAsked and NotThere."""
+
+    def shown(self, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the template needs besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,165 +55,171 @@ class Inspector:
     ledger: Ledger
     access: Access
     pages: Pages
-    titles: Mapping[str, str]
-    """The products' names by slug."""
-    lane: str
     base_url: str
+    views: Sequence[View]
+    streams: Streams
 
-    async def index(self, request: Request) -> Response:
-        """Show the newest journeys, or the sign-in form."""
-        if not self.access.admits(request):
-            return self._sign_in_form(request, error=None, status=401)
-        cursor = _cursor(request)
+    def routes(self) -> list[Route]:
+        """Return the routes: every page has its twin in JSON."""
+        found = [
+            Route(
+                f"{INSPECTOR}/signin",
+                self.sign_in,
+                methods=["POST"],
+                max_body_size=MAX_FORM_BYTES,
+            ),
+            Route(f"{INSPECTOR}/find", self.find),
+            Route(f"{INSPECTOR}/find.json", self.find),
+        ]
+        for view in self.views:
+            endpoint = _Endpoint(self, view)
+            found += [Route(f"{view.path}.json", endpoint.get), Route(view.path, endpoint.get)]
+        return found
+
+    async def find(self, request: Request) -> Response:
+        """Go to the journey that an id belongs to, whatever it is the id of."""
+        if (refused := self.refused(request)) is not None:
+            return refused
+        wanted = request.query_params.get("q", "").strip()
         try:
-            view = await self.ledger.read(lambda connection: self._view(connection, cursor))
+            key = await self.ledger.read(lambda connection: find_key(connection, wanted[:200]))
         except LedgerUnavailable:
-            return self._unreadable(request)
-        context = {
-            "journeys": [self._shown(journey) for journey in view.journeys],
-            "totals": [(name.capitalize(), view.totals.get(name, 0)) for name in _TOTALS],
-            "alarms": view.alarms,
-            "releasable": [
-                {"reason": code, "number": number, "sentence": REASONS[code].sentence}
-                for code, number in view.releasable.items()
-            ],
-            "drift": view.drift,
-            "page": 1,
-            "next_url": f"/inspector?before={view.next_cursor}" if view.next_cursor else None,
-            "previous_url": "/inspector" if cursor is not None else None,
-            "json_url": "/inspector.json",
-            "checked_at_text": moment_text(self.ledger.now_ms()),
-        }
-        response = self.pages.render(request, "inspector/index.html", context)
-        response.headers["Cache-Control"] = "private, no-store"
-        return response
-
-    async def data(self, request: Request) -> Response:
-        """Give the same as JSON."""
-        if not self.access.admits(request):
-            problem = {"ok": False, "error": "send the inspector token as a bearer token"}
-            return JSONResponse(problem, 401, {"WWW-Authenticate": "Bearer"})
-        cursor = _cursor(request)
-        try:
-            view = await self.ledger.read(lambda connection: self._view(connection, cursor))
-        except LedgerUnavailable as unavailable:
-            return JSONResponse({"ok": False, "error": str(unavailable)}, 503)
-        body = {
-            "ok": True,
-            "journeys": [self._as_json(journey) for journey in view.journeys],
-            "totals": view.totals,
-            "alarms": view.alarms,
-            "refused_webhooks": view.refused,
-            "releasable": view.releasable,
-            "drift": view.drift,
-            "interventions": view.interventions,
-            "next_before": view.next_cursor,
-        }
-        return JSONResponse(body, headers={"Cache-Control": "private, no-store"})
+            return self.unreadable(request)
+        if key is None:
+            return self.problem(
+                request,
+                status=404,
+                title="Nothing has this id",
+                message="No order, payment, message, report or visitor of the ledger is called so.",
+                fix="Copy it whole, from Dodo, from DataFast or from a log.",
+            )
+        path = journey_path(":".join(key))
+        if wanted_type(request) == "json":
+            return JSONResponse({"ok": True, "key": ":".join(key), "path": path}, headers=_PRIVATE)
+        return RedirectResponse(path, status_code=303)
 
     async def sign_in(self, request: Request) -> Response:
-        """Take the token from the form and remember the browser."""
+        """Take the token from the form, remember the browser, and go where it wanted to."""
         if not is_same_origin(request, self.base_url):
             return self._sign_in_form(request, error="Sign in from this page.", status=403)
         form = await read_form(request)
         if not self.access.accepts(form.get("token", "")):
-            return self._sign_in_form(request, error="That is not the token.", status=401)
-        response = RedirectResponse("/inspector", status_code=303)
+            error = "That is not the token."
+            return self._sign_in_form(request, error=error, status=401, after=form.get("next"))
+        response = RedirectResponse(local_path(form.get("next")), status_code=303)
         self.access.sign_in(response)
         return response
 
-    def _view(self, connection: Connection, cursor: journeys.Head | None) -> _View:
-        """Read all that one page shows, as it was at one moment."""
-        found, older = journeys.recent_journeys(connection, before=cursor, limit=PAGE_SIZE)
-        lane = lanes.find_lane(connection, self.lane)
-        refused = [dict(row) for row in journeys.refused_webhooks(connection)]
-        alarms = []
-        if lane is not None and lane["paused_reason"] is not None:
-            alarms.append(_alarm("Nothing is being sent to DataFast", lane["paused_reason"]))
-        alarms += [
-            _alarm(f"{row['count']} webhooks refused", row["reason"], at_ms=row["last_at_ms"])
-            for row in refused
-        ]
-        return _View(
-            found,
-            "-".join(map(str, older)) if older is not None else None,
-            journeys.totals(connection),
-            alarms,
-            refused,
-            releasable(connection),
-            [f"{row['kind']} {row['name']}" for row in drifted(connection)],
-            [dict(row) for row in recent_interventions(connection)],
+    def refused(self, request: Request) -> Response | None:
+        """Refuse whoever may not look: with the sign-in form, or in JSON."""
+        if self.access.admits(request):
+            return None
+        if wanted_type(request) == "html":
+            query = f"?{request.url.query}" if request.url.query else ""
+            after = quote(request.scope["path"], safe="/:") + query
+            return self._sign_in_form(request, error=None, status=401, after=after)
+        return refusal(
+            401,
+            "the inspector asks for its token",
+            fix="Send KIT_INSPECTOR_TOKEN as a bearer token.",
+            headers={"WWW-Authenticate": "Bearer"},
         )
 
-    def _shown(self, journey: Journey) -> dict[str, Any]:
-        return {
-            "title": self._title(journey),
-            "order_ref": journey.order_ref,
-            "visitor_id": journey.visitor_id,
-            "source": journey.source,
-            "amount": _amount(journey),
-            "verdict": journey.verdict,
-            "tone": journey.tone,
-            "started_at": moment_of(journey.started_at_ms).isoformat(),
-            "started_at_text": moment_text(journey.started_at_ms),
-            "hops": shown_hops(journey.hops, began_ms=journey.started_at_ms),
-        }
-
-    def _as_json(self, journey: Journey) -> dict[str, Any]:
-        fields = replace(journey, hops=())
-        plain = {name: getattr(fields, name) for name in Journey.__slots__ if name != "hops"}
-        return plain | {
-            "title": self._title(journey),
-            "hops": [hop.as_dict() for hop in journey.hops],
-        }
-
-    def _title(self, journey: Journey) -> str:
-        if (title := self.titles.get(journey.product or "")) is not None:
-            return title
-        if journey.payment_id is not None:
-            return f"Payment {journey.payment_id}"
-        return journey.product or {"visit": "Visit"}.get(journey.verdict, "Webhook")
-
-    def _sign_in_form(self, request: Request, *, error: str | None, status: int) -> Response:
-        if not self.access.has_token:
-            error = "No token is set: set KIT_INSPECTOR_TOKEN, or open this page on the machine."
-        context = {"error": error, "next": "/inspector"}
-        return self.pages.render(request, "inspector/signin.html", context, status=status)
-
-    def _unreadable(self, request: Request) -> Response:
+    def problem(
+        self, request: Request, *, status: int, title: str, message: str, fix: str
+    ) -> Response:
+        """Say what went wrong and what to do, as a page or in JSON."""
+        if wanted_type(request) != "html":
+            return refusal(status, message, fix=fix)
         return self.pages.problem(
+            request,
+            status=status,
+            title=title,
+            message=message,
+            action=fix,
+            back_url=INSPECTOR,
+            template="inspector/problem.html",
+        )
+
+    def unreadable(self, request: Request) -> Response:
+        """Say that the ledger gave no answer."""
+        return self.problem(
             request,
             status=503,
             title="The ledger cannot be read",
             message="The database gave no answer. Webhooks are refused until it does.",
-            action="See the server's log and the disk's free space.",
-            back_url="/inspector",
+            fix="See the server's log and the disk's free space.",
         )
 
-
-def _alarm(title: str, code: str, *, at_ms: int | None = None) -> dict[str, str | None]:
-    reason = REASONS[code]
-    return {
-        "title": title,
-        "sentence": reason.sentence,
-        "fix": reason.fix,
-        "at_text": moment_text(at_ms),
-    }
-
-
-def _cursor(request: Request) -> journeys.Head | None:
-    """Read where the last page ended; anything else is the first page."""
-    found = re.fullmatch(
-        r"([0-9]{1,15})-(order|payment|message|visit)-([\x21-\x7e]{1,128})",
-        request.query_params.get("before", ""),
-    )
-    return (int(found[1]), found[2], found[3]) if found else None
+    def _sign_in_form(
+        self, request: Request, *, error: str | None, status: int, after: str | None = None
+    ) -> Response:
+        if not self.access.has_token:
+            error = "No token is set: set KIT_INSPECTOR_TOKEN, or open this page on the machine."
+        context = {
+            "error": error,
+            "next": local_path(after),
+            "has_token": self.access.has_token,
+        }
+        return self.pages.render(request, "inspector/signin.html", context, status=status)
 
 
-def _amount(journey: Journey) -> str | None:
-    if journey.paid_minor is None or journey.paid_currency is None:
-        return None
-    try:
-        return display_money(journey.paid_minor, journey.paid_currency)
-    except UnknownCurrency:
-        return f"{journey.paid_minor} {journey.paid_currency}"
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """One page in its three forms: told apart by `.json`, else by what the client accepts."""
+
+    inspector: Inspector
+    view: View
+
+    async def get(self, request: Request) -> Response:
+        inspector = self.inspector
+        if (refused := inspector.refused(request)) is not None:
+            return refused
+        form = wanted_type(request)
+        try:
+            body = await self._read(request)
+        except NotAsked as problem:
+            return inspector.problem(
+                request,
+                status=400,
+                title="That cannot be shown",
+                message=f"The address asks for something else: {problem}.",
+                fix=problem.fix,
+            )
+        except NotThere as problem:
+            return inspector.problem(
+                request,
+                status=404,
+                title="There is no such journey",
+                message=f"{str(problem)[0].upper()}{str(problem)[1:]}.",
+                fix="Find it by any of its ids, or in the list.",
+            )
+        except LedgerUnavailable:
+            return inspector.unreadable(request)
+        if form == "stream":
+            return inspector.streams.response(lambda: self._read(request), first=body)
+        if form == "json":
+            return JSONResponse(body, headers=_PRIVATE)
+        context = {
+            **body,
+            **self.view.shown(request, body),
+            "query": request.query_params,
+            "version": version_of(body),
+            "json_url": _twin(request),
+            "checked_at_text": f"{moment_of(inspector.ledger.now_ms()):%H:%M:%S} UTC",
+            "here": request.scope["path"],
+        }
+        response = inspector.pages.render(request, self.view.template, context)
+        response.headers.update(_PRIVATE)
+        return response
+
+    async def _read(self, request: Request) -> dict[str, Any]:
+        body = await self.inspector.ledger.read(
+            lambda connection: self.view.read(connection, request)
+        )
+        return {"ok": True, **body}
+
+
+def _twin(request: Request) -> str:
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{quote(request.scope['path'], safe='/:')}.json{query}"

@@ -24,7 +24,6 @@ from kit.web.storefront.capture import Capture
 from kit.web.storefront.catalogue import Catalogue, Product
 from kit.web.storefront.cookies import ShopCookies, new_order_ref
 
-MAX_FORM_BYTES = 8 * 1024
 TWIN_WAIT_S = 12.0  # a little longer than a call to Dodo may take
 TWIN_POLL_S = 0.05
 

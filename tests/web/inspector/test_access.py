@@ -1,33 +1,28 @@
-"""The inspector: who is let in, and what is shown there."""
+"""Who is let into the inspector, and who is not."""
 
-import html
-import json
-import re
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.web.conftest import (
-    DATAFAST_KEY,
-    EMAIL,
-    NAME,
-    NOW,
-    VISITOR,
-    Clock,
-    Shop,
-    eventually,
-    nobody,
-    open_shop,
-    payment_event,
-)
+from tests.web.conftest import Shop, nobody, open_shop
 
 pytestmark = pytest.mark.anyio
 
 TOKEN = "planted-inspector-token-of-32-characters"
 NEW_TOKEN = "another-inspector-token-of-32-characters"
 PAGES = ("/inspector", "/inspector.json")
+EVERY_PAGE = (
+    *PAGES,
+    "/inspector/attribution",
+    "/inspector/attribution.json",
+    "/inspector/news",
+    "/inspector/news.json",
+    "/inspector/journeys/order:ord_x",
+    "/inspector/journeys/order:ord_x.json",
+    "/inspector/find?q=ord_x",
+    "/inspector/find.json?q=ord_x",
+)
 
 
 async def statuses(client: httpx.AsyncClient, **headers: str) -> list[int]:
@@ -216,186 +211,64 @@ async def test_looking_is_all_that_can_be_done(shop: Shop, path: str, method: st
     assert "GET" in answer.headers["allow"]
 
 
-# What is shown
+@pytest.mark.parametrize("path", EVERY_PAGE)
+async def test_every_page_asks_for_the_token(tmp_path: Path, path: str) -> None:
+    """Also its twin in JSON, its stream, and what it leads to."""
+    async with (
+        open_shop(tmp_path, dodo=nobody, datafast=nobody, KIT_INSPECTOR_TOKEN=TOKEN) as shop,
+        shop.browser(address="192.0.2.1") as browser,
+    ):
+        page = await browser.get(path, headers={"accept": "text/html"})
+        stream = await browser.get(path, headers={"accept": "text/event-stream"})
 
-
-async def sell(shop: Shop) -> dict[str, Any]:
-    """Sell one map to a visitor, and wait for DataFast's answer."""
-    shop.http.cookies.set("datafast_visitor_id", VISITOR)
-    event = {
-        "websiteId": "dfid_shoptest",
-        "domain": "shop.localhost",
-        "href": "http://shop.localhost/?utm_source=newsletter",
-        "visitorId": VISITOR,
-        "sessionId": f"s{VISITOR}",
-        "type": "pageview",
+    assert (page.status_code, stream.status_code) == (401, 401)
+    assert stream.json() == {
+        "ok": False,
+        "status": 401,
+        "error": "the inspector asks for its token",
+        "fix": "Send KIT_INSPECTOR_TOKEN as a bearer token.",
     }
-    await shop.http.post("/api/events", json=event)
-    await shop.http.get(await shop.pay(await shop.buy()))
-    [payment] = await shop.at_dodo("payments")
-    await shop.webhook(payment_event(**payment))
-
-    async def attributed() -> dict[str, Any] | None:
-        newest = (await shop.journeys())[0]
-        return newest if newest["verdict"] == "attributed" else None
-
-    return await eventually(attributed)
+    assert page.headers["cache-control"] in ("no-store", "private, no-cache")
 
 
-async def test_the_page_and_its_twin_tell_the_same_story(shop: Shop) -> None:
-    """Every hop, total and value of the JSON stands on the page."""
-    journey = await sell(shop)
-    page = html.unescape((await shop.http.get("/inspector")).text)
-    data = (await shop.http.get("/inspector.json")).json()
-    shown = dict(re.findall(r"<dt>(\w+)</dt><dd>(\d+)</dd>", page))
-
-    assert journey["source"] == "newsletter"
-    assert "$29.00" in page
-    assert [journey["title"]] == re.findall(r"<h3>([^<]+)</h3>", page)
-    assert [hop["name"] for hop in journey["hops"]] == re.findall(r"<h4>([^<]+)</h4>", page)
-    assert all(hop["sentence"] in page for hop in journey["hops"])
-    assert all((hop["seen"] or "") in page for hop in journey["hops"])
-    assert {name.lower(): int(count) for name, count in shown.items()} == {
-        "orders": 1,
-        "paid": 1,
-        "attributed": 1,
-        "recorded": 0,
-        "waiting": 0,
-        "parked": 0,
-    }
-    assert data["totals"] == {"orders": 1, "paid": 1, "attributed": 1}
-    assert data["alarms"] == []
-    assert data["refused_webhooks"] == []
-
-
-@pytest.mark.parametrize("send_customer", ["0", "1"])
-async def test_neither_holds_a_name_an_address_or_a_body(
-    tmp_path: Path, send_customer: str
+@pytest.mark.parametrize(
+    ("wanted", "goes_to"),
+    [
+        ("/inspector/attribution?days=7", "/inspector/attribution?days=7"),
+        ("/inspector?state=parked&day=2026-10-02", "/inspector?state=parked&day=2026-10-02"),
+        ("/inspector/journeys/order:ord_x", "/inspector/journeys/order:ord_x"),
+        ("https://evil.example/inspector", "/inspector"),
+        ("//evil.example/inspector", "/inspector"),
+        ("/inspector.evil.example", "/inspector"),
+        ("/inspector\\@evil.example", "/inspector"),
+        ("/inspector/\nSet-Cookie: x=y", "/inspector"),
+        ("/orders/x", "/inspector"),
+        ("", "/inspector"),
+    ],
+)
+async def test_signing_in_leads_to_the_page_that_was_wanted(
+    tmp_path: Path, wanted: str, goes_to: str
 ) -> None:
-    """Not even when the shop sends them to DataFast."""
-    async with open_shop(tmp_path, KIT_SEND_CUSTOMER=send_customer) as shop:
-        await sell(shop)
-        shown = [(await shop.http.get(path)).text for path in PAGES]
-        [received] = await shop.at_datafast("payments")
+    """Inside the inspector, and nowhere else."""
+    async with (
+        open_shop(tmp_path, dodo=nobody, datafast=nobody, KIT_INSPECTOR_TOKEN=TOKEN) as shop,
+        shop.browser(address="192.0.2.1") as browser,
+    ):
+        form = {"token": TOKEN, "next": wanted}
+        answer = await browser.post("/inspector/signin", data=form)
 
-    assert (received["email"] == EMAIL) is (send_customer == "1")
-    for text in shown:
-        assert EMAIL not in text
-        assert NAME not in text
-        assert "card_last_four" not in text
-        assert "69001" not in text  # of the billing address
+    assert (answer.status_code, answer.headers["location"]) == (303, goes_to)
 
 
-async def test_what_visitors_write_is_shown_as_text(shop: Shop) -> None:
-    """Campaign names and event types come from strangers."""
-    script = "<script>alert(1)</script>"
-    event = {
-        "type": "pageview",
-        "visitorId": VISITOR,
-        "websiteId": "dfid_shoptest",
-        "domain": "shop.localhost",
-        "sessionId": "s1",
-        "href": f"http://shop.localhost/{script}?utm_source={script}",
-    }
-    await shop.http.post("/api/events", json=event)
-    await shop.webhook({"type": script, "data": {}}, id="msg_script")
+async def test_the_sign_in_form_remembers_where_somebody_wanted_to(tmp_path: Path) -> None:
+    """Also after a wrong token."""
+    async with (
+        open_shop(tmp_path, dodo=nobody, datafast=nobody, KIT_INSPECTOR_TOKEN=TOKEN) as shop,
+        shop.browser(address="192.0.2.1", accept="text/html") as browser,
+    ):
+        first = await browser.get("/inspector?state=parked&currency=JPY")
+        form = {"token": "wrong", "next": "/inspector/news"}
+        again = await browser.post("/inspector/signin", data=form)
 
-    async def both() -> bool:
-        text = (await shop.http.get("/inspector.json")).text
-        return text.count("alert(1)") >= 2 and "event_waiting" not in text
-
-    await eventually(both)
-    page = (await shop.http.get("/inspector")).text
-
-    assert script not in page
-    assert "alert(1)" in page
-
-
-async def test_older_journeys_are_on_the_next_page(shop: Shop, clock: Clock) -> None:
-    """Twenty-five at a time, each once, newest first."""
-    for number in range(60):
-        clock.now = NOW + number
-        event = {"type": "payment.failed", "data": {"payment_id": f"pay_{number}"}}
-        await shop.webhook(event, id=f"msg_{number}", at=clock.now)
-
-    async def read() -> bool:
-        return all(row["state"] != "stored" for row in await shop.rows("events"))
-
-    await eventually(read)
-    data = (await shop.http.get("/inspector.json")).json()
-    keys, pages = [each["key"] for each in data["journeys"]], 1
-    while data["next_before"] is not None:
-        query = {"before": data["next_before"]}
-        data = (await shop.http.get("/inspector.json", params=query)).json()
-        keys += [each["key"] for each in data["journeys"]]
-        pages += 1
-    first = (await shop.http.get("/inspector")).text
-    [older] = re.findall(r'rel="next" href="([^"]+)"', first)
-    second = (await shop.http.get(html.unescape(older))).text
-
-    assert pages == 3
-    assert keys == [f"payment:pay_{number}" for number in reversed(range(60))]
-    assert re.findall(r"<h3>Payment pay_(\d+)</h3>", first + second) == [
-        str(number) for number in reversed(range(10, 60))
-    ]
-
-
-@pytest.mark.parametrize("before", ["x", "-1", "1e9", "9" * 16, "٣", "%00", ""])
-async def test_a_senseless_page_is_the_first(shop: Shop, before: str) -> None:
-    """Anybody who is let in may type anything."""
-    await shop.buy()
-    answer = await shop.http.get(f"/inspector.json?before={before}")
-
-    assert len(answer.json()["journeys"]) == 1
-
-
-async def test_a_refused_key_is_an_alarm_that_says_what_to_do(shop: Shop) -> None:
-    """All reports wait until it is right; both views say so."""
-    async with open_shop_with_wrong_key(shop.file.parent / "other") as other:
-        await other.pay(await other.buy())
-        [payment] = await other.at_dodo("payments")
-        await other.webhook(payment_event(**payment))
-
-        async def alarms() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = (await other.http.get("/inspector.json")).json()["alarms"]
-            return found
-
-        [alarm] = await eventually(alarms)
-        page = html.unescape((await other.http.get("/inspector")).text)
-
-    assert "refused the key (401)" in alarm["sentence"]
-    assert "DATAFAST_API_KEY" in alarm["fix"]
-    assert alarm["sentence"] in page
-    assert alarm["fix"] in page
-    assert DATAFAST_KEY not in page
-
-
-def open_shop_with_wrong_key(folder: Path) -> Any:
-    """Run a shop whose key DataFast does not know."""
-    folder.mkdir()
-    return open_shop(folder, DATAFAST_API_KEY="df_wrong")
-
-
-async def test_an_unreadable_ledger_says_so_in_both(shop: Shop) -> None:
-    """503, not an empty list."""
-    await shop.ledger.write(
-        lambda connection: connection.exec_driver_sql("ALTER TABLE visits RENAME TO away")
-    )
-    page, data = [await shop.http.get(path) for path in PAGES]
-    await shop.ledger.write(
-        lambda connection: connection.exec_driver_sql("ALTER TABLE away RENAME TO visits")
-    )
-
-    assert (page.status_code, data.status_code) == (503, 503)
-    assert "The ledger cannot be read" in page.text
-    assert data.json() == {"ok": False, "error": "the ledger cannot be read at the moment"}
-
-
-async def test_neither_is_kept_by_a_cache_or_found_by_a_search_engine(shop: Shop) -> None:
-    """It holds orders."""
-    page, data = [await shop.http.get(path) for path in PAGES]
-
-    assert {page.headers["cache-control"], data.headers["cache-control"]} == {"private, no-store"}
-    assert '<meta name="robots" content="noindex">' in page.text
-    assert "data-website-id" not in page.text
-    assert json.loads(data.text)["ok"] is True
+    assert 'name="next" value="/inspector?state=parked&amp;currency=JPY"' in first.text
+    assert 'name="next" value="/inspector/news"' in again.text
