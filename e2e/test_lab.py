@@ -3,12 +3,14 @@
 import re
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from e2e.conftest import NewContext
 from kit.lab.evidence import Contexts, how_to_open
+from kit.lab.scout import Way, find_way
 from kit.lab.shop import Shop, find_buy_button
 from kit.lab.stage import Patience, Stage
 from kit.lab.visit import Visit
@@ -39,6 +41,49 @@ def test_the_buy_button_is_guessed(page: Page, html: str, expected: str) -> None
 
     assert found is not None
     assert expected in (found.inner_text(), found.get_attribute("value"))
+
+
+@pytest.mark.parametrize("selector", ["#order", "#order button", "text=Go on"])
+def test_a_form_that_is_named_is_sent_by_its_button(page: Page, selector: str) -> None:
+    """Whoever names the form wants the order."""
+    page.set_content('<button>Buy</button><form id="order"><p>Yes</p><button>Go on</button></form>')
+    found = find_buy_button(page, selector)
+
+    assert found is not None
+    expect(found).to_have_text("Go on")
+
+
+def test_the_page_with_the_button_is_found_among_the_links(context: BrowserContext) -> None:
+    """Of the shop's own pages the likelier ones are looked at; nobody else's is opened."""
+    asked: list[str] = []
+    pages = {
+        "/": '<a href="/about">About</a><a href="https://else.test/buy">Else</a>'
+        '<a href="/products/one#top">One</a><a href="/products/two">Two</a>',
+        "/products/two": "<form action='/x'><button> Buy\n now</button></form>",
+    }
+
+    def answer(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        asked.append(route.request.url)
+        route.fulfill(content_type="text/html", body=pages.get(path, "<h1>Nothing</h1>"))
+
+    context.route("**/*", answer)
+    way = find_way(context.new_page(), Shop(f"{SHOP}/"), within_s=0.1)
+
+    assert way == Way(f"{SHOP}/products/two", "Buy now")
+    assert [url for url in asked if "favicon" not in url] == [
+        f"{SHOP}/",
+        f"{SHOP}/products/one",
+        f"{SHOP}/products/two",
+    ]
+
+
+def test_a_product_page_that_is_named_is_the_only_one_looked_at(context: BrowserContext) -> None:
+    """Without a button there, there is none."""
+    context.route("**/*", lambda route: route.fulfill(body="<a href='/buy'>Buy</a>"))
+    shop = Shop(f"{SHOP}/", f"{SHOP}/pricing", buy="#none")
+
+    assert find_way(context.new_page(), shop, within_s=0.1) is None
 
 
 def test_a_named_button_is_not_replaced_by_a_guess(page: Page) -> None:

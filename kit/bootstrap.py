@@ -77,6 +77,8 @@ def _extras(argv: "Sequence[str]") -> "tuple[str, ...]":
     command = next((word for word in argv if not word.startswith("-")), "")
     if command == "test":
         return ("test",)
+    if command == "verify":
+        return ("browser",)
     return ("postgres",) if os.environ.get("KIT_DATABASE_URL", "").startswith("postgres") else ()
 
 

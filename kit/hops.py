@@ -390,6 +390,11 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "lost",
             "Read the datafast_visitor_id cookie on the server, from the order's own request.",
         ),
+        "journey_broken": Reason(
+            "The browser could not go on.",
+            "lost",
+            "Go the same way by hand; --keep keeps a trace of what the browser did.",
+        ),
         "no_session": Reason(
             "No checkout session was opened.", "lost", "See the shop's log for Dodo's answer."
         ),

@@ -158,6 +158,13 @@ def test_kit_test_adds_its_extra_once_and_demo_is_content_with_it(clone: Clone) 
     assert [call[-1] for call in clone.calls()] == [".", ".[test]"]
 
 
+def test_kit_verify_adds_a_browser(clone: Clone) -> None:
+    """It needs no test tools."""
+    clone.kit("verify")
+
+    assert [call[-1] for call in clone.calls()] == [".[browser]"]
+
+
 def test_a_changed_pyproject_is_installed_again_with_the_extras_it_had(clone: Clone) -> None:
     """What `git pull` brings is there at the next start, and the test tools stay."""
     clone.kit("test")

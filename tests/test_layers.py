@@ -56,7 +56,8 @@ MAY_IMPORT = {
     | {"forwarder", "sender", "lookups", "actions", "wanted", "reconcile"}
     | {"resources", "transport"},
     "web.app": EVERYTHING - {"cli", "server", "sandbox"},
-    "pytest_plugin": {"sandbox", "lab", "hops", "errors"},
+    "pytest_plugin": {"plugin"},
+    "plugin": {"sandbox", "lab", "hops", "errors", "resources"},
     "server": EVERYTHING,
     "workers": {"errors"},
     "cli": EVERYTHING,

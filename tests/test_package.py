@@ -1,26 +1,17 @@
 """The wheel: what it carries, and that an installed copy finds it without the checkout."""
 
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.wheels import ROOT, build_wheel, install_wheel, run_installed
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel, offline, with the build backend itself."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-    assert done.returncode == 0, done.stdout + done.stderr
-
-    return next(folder.glob("*.whl"))
+    """Build the wheel."""
+    return build_wheel(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +23,8 @@ def names(wheel: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Unpack the wheel, which is all that installing a pure one does."""
-    folder = tmp_path_factory.mktemp("site")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-    return folder
+    """Install it."""
+    return install_wheel(wheel, tmp_path_factory.mktemp("site"))
 
 
 def below(folder: str) -> set[str]:
@@ -105,16 +93,3 @@ def test_a_lost_folder_is_named(installed: Path, tmp_path: Path) -> None:
 
     assert "KitError: the folder templates/ is missing" in done.stderr
     assert str(tmp_path / "kit") in done.stderr
-
-
-def run_installed(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python outside the checkout, with only this copy of the kit before the rest."""
-    environ = {name: value for name, value in os.environ.items() if name != "KIT_NO_BOOTSTRAP"}
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )

@@ -388,6 +388,20 @@ def test_test_payments_stay_here_unless_they_are_wanted(
     assert read(**changes).holds_test_payments is held
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:8002", True),
+        ("http://datafast.localhost:8002", True),
+        ("https://datafast.example", False),
+        (None, False),
+    ],
+)
+def test_a_stand_in_for_datafast_is_one_on_this_machine(url: str | None, *, expected: bool) -> None:
+    """Nothing comes minutes late there."""
+    assert read(DATAFAST_BASE_URL=url).reports_to_a_stand_in is expected
+
+
 @pytest.mark.parametrize("word", ["1", "true", "YES", "on", "0", "False", "no", "OFF"])
 def test_a_switch_takes_the_usual_words(word: str) -> None:
     """In any case of letters."""

@@ -21,6 +21,7 @@ COMMANDS = {
     "forget": "Forget a visitor here and, if wanted, at DataFast.",
     "reconcile": "Compare Dodo's payments with what was reported; send what is missing.",
     "trigger": "Send signed webhooks of any of Dodo's event types to a shop.",
+    "verify": "Buy in a running shop as visitors do, and say where their ids are lost.",
     "test": "Run this clone's own tests, in a real browser too.",
 }
 

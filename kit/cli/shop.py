@@ -84,7 +84,7 @@ def open_shop(
     Raises LedgerError.
     """
     limits = {"buyer_limit": _ANY_NUMBER, "shop_limit": _ANY_NUMBER} if sandboxed else {}
-    pace = Pace(pageview_wait_s=settings.hold_s) if sandboxed else Pace()
+    pace = Pace(pageview_wait_s=settings.hold_s) if settings.reports_to_a_stand_in else Pace()
     return create_app(
         settings,
         ledger=Ledger.open(settings.database_url),

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 from kit.cli.shop import environment
 from kit.errors import KitError
 from kit.resources import resource_dir
+from kit.sandbox import live
 from kit.sandbox.chaos import Chaos
 from kit.sandbox.datafast import RATE_LIMIT, create_datafast
 from kit.sandbox.dodo import create_dodo
@@ -47,6 +49,10 @@ class Keys:
     datafast_api_key: str
     secret_key: str
 
+    def of_stand_ins(self) -> live.Keys:
+        """Return those that the stand-ins know."""
+        return live.Keys(self.dodo_api_key, self.webhook_secret, self.datafast_api_key)
+
 
 def read_keys(data: Path) -> Keys:
     """Return a folder's keys, made when it has none. Raises KitError."""
@@ -64,6 +70,14 @@ def read_keys(data: Path) -> Keys:
         return Keys(**json.loads(path.read_text()))
     except (ValueError, TypeError):
         raise KitError(f"{path} cannot be read; delete the folder to start afresh") from None
+
+
+def write_variables(path: Path, variables: Mapping[str, str]) -> Path:
+    """Keep variables in a file that shells and other commands read, and return it."""
+    lines = [f"{name}={_written(value)}\n" for name, value in variables.items()]
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(lines)
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +131,7 @@ class Site:
 
     def write_variables(self, file_name: str = "demo.env") -> Path:
         """Keep them in a file that shells and other commands read, and return it."""
-        lines = [f"{name}={_written(value)}\n" for name, value in self.variables().items()]
-        path = self.data / file_name
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.writelines(lines)
-        return path
+        return write_variables(self.data / file_name, self.variables())
 
     def dodo(self, datafast_chaos: Chaos | None = None) -> Starlette:
         """Return the stand-in for Dodo, on whose pages that for DataFast can be made to fail."""

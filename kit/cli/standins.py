@@ -4,14 +4,14 @@ import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
 from kit.cli.site import NAMES, WEBSITE_ID, Site, read_keys
 from kit.errors import KitError
+from kit.lab.hosts import local_address
 from kit.sandbox.chaos import Chaos
-from kit.sandbox.products import CATALOGUE
+from kit.sandbox.live import Live
 from kit.server import Listener, bind, run
 
 STAND_INS = ("dodo", "datafast")
@@ -30,39 +30,23 @@ class OwnShop(Site):
 
     def local_url(self, name: str) -> str:
         """Return the address that servers use: not every resolver knows *.localhost."""
-        if name != "shop":
-            return Site.local_url(self, name)
-        parts = urlsplit(self.shop)
-        port = f":{parts.port}" if parts.port else ""
-        named = (parts.hostname or "").endswith(".localhost")
-        return parts._replace(netloc=f"127.0.0.1{port}").geturl() if named else self.shop
+        return local_address(self.shop) if name == "shop" else Site.local_url(self, name)
+
+    def live(self) -> Live:
+        """Name both stand-ins and their keys."""
+        return Live(
+            dodo_page=self.url("dodo"),
+            dodo_api=self.local_url("dodo"),
+            datafast_page=self.url("datafast"),
+            datafast_api=self.local_url("datafast"),
+            website_id=WEBSITE_ID,
+            domain=self.root,
+            keys=self.keys.of_stand_ins(),
+        )
 
     def variables(self) -> dict[str, str]:
         """Return what the shop must be started with."""
-        return {
-            "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
-            "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
-            "DODO_PAYMENTS_ENVIRONMENT": "test_mode",
-            "DODO_PAYMENTS_BASE_URL": self.local_url("dodo"),
-            "DODO_PAYMENTS_RETURN_URL": f"{self.shop}/",
-            "DATAFAST_API_KEY": self.keys.datafast_api_key,
-            "DATAFAST_BASE_URL": self.local_url("datafast"),
-            "DATAFAST_WEBSITE_ID": WEBSITE_ID,
-            "DATAFAST_DOMAIN": urlsplit(self.shop).hostname or "",
-            "KIT_BASE_URL": self.shop,
-            "KIT_CHECKOUT_HOSTS": self.url("dodo"),
-            "KIT_PRODUCTS": ",".join(product.product_id for product in CATALOGUE),
-        }
-
-    def tag(self) -> str:
-        """Return the script tag for the shop's pages."""
-        domain = urlsplit(self.shop).hostname
-        return (
-            f'<script defer data-website-id="{WEBSITE_ID}" data-domain="{domain}" '
-            f'data-allow-localhost="true" data-disable-payments="true"\n'
-            f'  data-api-url="{self.url("datafast")}/api/events" '
-            f'src="{self.url("datafast")}/js/script.js"></script>'
-        )
+        return self.live().variables(self.shop)
 
     def announce(self, ready_fd: int | None) -> None:
         """Say how to start the shop, and what to put into its pages."""
@@ -72,7 +56,7 @@ class OwnShop(Site):
         click.echo(f"Your shop  {self.shop}, started with the variables of {path}, as by")
         click.echo(f"           set -a; . {path}; set +a")
         click.echo("Its pages need this tag instead of DataFast's own:\n")
-        click.echo(f"{self.tag()}\n")
+        click.echo(f"{self.live().tag()}\n")
         click.echo("No real money moves. Stop with Ctrl-C.")
         self.report(ready_fd)
 

@@ -5,7 +5,7 @@ While a sync Playwright lives in a thread, no `asyncio.run` works there. Whoever
 their own (a pytest run with async tests, a program with servers) keeps it aside.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,12 +21,13 @@ class BrowserThread:
     """
     A browser that lives in another thread; `do` runs a function there and gives its result.
 
-    Nothing of Playwright may leave that function: pages, contexts and requests belong to the
-    thread. Reports are plain data and may.
+    `hosts` says where names are, as `launch` takes it. Nothing of Playwright may leave that
+    function: pages, contexts and requests belong to the thread. Reports are plain data and may.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, hosts: Mapping[str, str] | None = None) -> None:
+        self.engine = engine
+        self._hosts = hosts
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="browser")
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
@@ -60,7 +61,7 @@ class BrowserThread:
 
     def _start(self) -> None:
         self._playwright = sync_playwright().start()
-        self._browser = launch(self._playwright, self._engine)
+        self._browser = launch(self._playwright, self.engine, hosts=self._hosts)
 
     def _stop(self) -> None:
         self._pool.submit(self._close).result()

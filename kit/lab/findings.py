@@ -1,10 +1,10 @@
 """From what was seen to hops: where the visitor id was lost, and what went wrong beside it."""
 
-import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 from kit.hops import Hop
+from kit.lab.hosts import is_local
 from kit.lab.seen import VISITOR_COOKIE, VISITOR_ID, Seen
 
 Outcome = Literal["kept", "lost", "none"]
@@ -22,8 +22,6 @@ ASIDE: Final = frozenset(
         "script_domain_narrow",
     }
 )
-
-_LOCAL: Final = re.compile(r"localhost|.+\.localhost|.+\.local|127\..+|::1")
 
 
 def tell_hops(seen: Seen) -> tuple[Hop, ...]:
@@ -86,7 +84,7 @@ def _script(seen: Seen) -> Hop:
 def _domain(seen: Seen) -> Iterator[Hop]:
     name, domain = "Domain of the script", seen.data_domain
     # On a developer's machine the tag names the domain that the shop will have.
-    if domain is None or _LOCAL.fullmatch(seen.host):
+    if domain is None or is_local(seen.host):
         return
     if not reaches(f".{domain}", seen.host):
         yield Hop(name, "script_domain_foreign", seen=domain, expected=seen.host)
@@ -120,7 +118,9 @@ def reaches(domain: str, host: str) -> bool:
 def _pageview(seen: Seen) -> Iterator[Hop]:
     name = "Pageview to DataFast"
     views = [event for event in seen.events if event.kind == "pageview"]
-    if any(event.status is not None and event.status < 300 for event in views):
+    if any(event.kept_back for event in views):
+        yield Hop(name, "not_observable", seen=views[0].href)
+    elif any(event.status is not None and event.status < 300 for event in views):
         yield Hop(name, "pageview_sent", seen=views[0].href)
         if not seen.landing_known:
             yield Hop("Landing page at DataFast", "landing_unknown", seen=views[0].href)

@@ -39,9 +39,21 @@ class Report:
         return all(hop.reason != "not_observable" for hop in self.hops)
 
     @property
+    def reached_dodo(self) -> bool:
+        """Whether the buy button led to a checkout page."""
+        return not any(
+            hop.reason in ("buy_button_missing", "checkout_not_reached") for hop in self.hops
+        )
+
+    @property
     def faults(self) -> tuple[Hop, ...]:
         """The hops at which somebody has to act."""
         return tuple(hop for hop in self.hops if hop.tone == "lost")
+
+    def __str__(self) -> str:
+        """Tell the journey for a terminal."""
+        where = f" at: {self.lost_at}" if self.lost_at else ""
+        return f"{self.scenario}: visitor id {self.outcome}{where}\n{hops_text(self.hops)}"
 
     def hop(self, name: str) -> Hop:
         """Return a hop by its name. Raises KeyError."""
@@ -82,6 +94,22 @@ def matrix_text(reports: Sequence[Report]) -> str:
     )
 
 
+_MARKS = {"ok": "ok", "wait": "wait", "warn": "warn", "lost": "WRONG"}
+
+
+def hops_text(hops: Sequence[Hop]) -> str:
+    """Return hops for a terminal: in words, with what was seen, and how to mend what is wrong."""
+    width = max((len(hop.name) for hop in hops), default=0)
+    lines = []
+    for hop in hops:
+        lines.append(f"  {_MARKS[hop.tone]:<5}  {hop.name:<{width}}  {hop.sentence}")
+        more = {"seen": hop.seen}
+        if hop.tone != "ok":
+            more |= {"expected": hop.expected, "fix": hop.fix}
+        lines += [f"         {name:<8}  {text}" for name, text in more.items() if text]
+    return "\n".join(lines)
+
+
 _STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
 body{margin:2rem auto;max-width:70rem;padding:0 1rem}
@@ -94,15 +122,21 @@ ol{margin:.3rem 0;padding-left:1.4rem;font-weight:400}small{opacity:.8}
 """
 
 
-def matrix_html(reports: Sequence[Report], *, folder: Path) -> str:
+def matrix_html(
+    reports: Sequence[Report],
+    *,
+    folder: Path,
+    title: str = "Continuity matrix",
+    lead: str = "Whether the visitor id of the landing page reaches DataFast's books, in each "
+    "circumstance.",
+) -> str:
     """Return the matrix as a page of its own; pictures are linked relative to `folder`."""
     rows = "".join(_row(report, folder) for report in reports)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Continuity matrix</title><style>{_STYLE}</style></head><body>"
-        "<h1>Continuity matrix</h1><p>Whether the visitor id of the landing page reaches "
-        "DataFast's books, in each circumstance.</p>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{escape(title)}</h1><p>{escape(lead)}</p>"
         "<table><thead><tr><th scope=col>Scenario</th><th scope=col>Browser</th>"
         "<th scope=col>Visitor id</th><th scope=col>Lost at</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></body></html>\n"

@@ -82,6 +82,8 @@ def _kept_alive(visit: Visit) -> None:
     visit.open_product()
     visit.page.evaluate("document.querySelectorAll('form, a').forEach(it => it.target = '_blank')")
     visit.press()
+    if visit.stage.is_checkout(visit.page.url):
+        visit.page.go_back()
     visit.page.evaluate("document.querySelectorAll('form, a').forEach(it => it.target = '')")
     visit.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
     visit.press()

@@ -27,6 +27,8 @@ class PageEvent:
     href: str
     status: int | None
     cookieless: bool = False
+    kept_back: bool = False
+    """It was meant for the real DataFast, who was not to count it."""
 
 
 @dataclass(frozen=True, slots=True)

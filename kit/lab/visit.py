@@ -16,7 +16,7 @@ from kit.lab.report import Report
 from kit.lab.seen import VISITOR_COOKIE, VISITOR_ID, ScriptState
 from kit.lab.shop import find_buy_button
 from kit.lab.stage import Stage
-from kit.lab.watch import Watch
+from kit.lab.watch import Watch, is_dodo
 
 if TYPE_CHECKING:
     from playwright._impl._api_structures import SetCookieParam
@@ -151,7 +151,8 @@ class Visit:
 
     def await_checkout(self) -> bool:
         """Wait until a checkout page is there: in this page, in a frame of it, or in a new tab."""
-        till = self.until(self._any_till, self.stage.patience.page_s)
+        self.until(lambda: self._any_till() or self._off_limits(), self.stage.patience.page_s)
+        till = self._any_till()
         if till is None:
             return False
         till.wait_for_load_state()
@@ -178,6 +179,11 @@ class Visit:
         if self.watch.checkout() is None:
             return None
         return next(filter(None, map(self._till, self.context.pages)), None)
+
+    def _off_limits(self) -> bool:
+        """Tell whether the order led to Dodo's own page, and this browser does not know it."""
+        checkout = self.watch.checkout()
+        return checkout is not None and is_dodo(checkout.url) and self.watch.is_over(checkout)
 
     # Circumstances
 
@@ -206,9 +212,8 @@ class Visit:
 
     def plant(self, value: str, *, domain: str | None = None, lives_s: float = 86_400) -> None:
         """Put a visitor cookie into the browser: where the script's would be, or for a `domain`."""
-        shop = self.stage.shop
-        usual = f".{shop.domain}" if shop.domain else shop.host
-        where: dict[str, Any] = {"domain": domain or usual, "path": "/"}
+        place = domain or self.stage.shop.cookie_domain
+        where: dict[str, Any] = {"domain": place, "path": "/"}
         cookie = {"name": VISITOR_COOKIE, "value": value, "expires": time.time() + lives_s}
         self.context.add_cookies([cast("SetCookieParam", cookie | where)])
 

@@ -1,6 +1,7 @@
 """Note what a browser does: the script, its events, the order, and the way to Dodo and back."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,7 @@ from kit.lab.seen import Order, PageEvent
 from kit.lab.shop import DODO_HOST
 
 EVENT_PATH = "/api/events"
+REAL_EVENTS = re.compile(r"https://(?:[\w-]+\.)*datafa\.st/api/events")
 _SCRIPT_NAMES = ("script.js", "script.hash.js", "script.cookieless.js")
 
 
@@ -72,6 +74,7 @@ class Watch:
                     href=str(body.get("href")),
                     status=self.status(request),
                     cookieless=body.get("cookieless") is True,
+                    kept_back=REAL_EVENTS.match(request.url) is not None,
                 )
 
     # The order

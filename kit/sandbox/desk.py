@@ -1,6 +1,6 @@
 """The desk: recent subscriptions and payments, with a button for what may happen to each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -41,7 +41,7 @@ class Desk:
     """`GET` and `POST /_sandbox/desk`: the levers for a person, without a script."""
 
     def __init__(
-        self, levers: Levers, *, products: dict[str, Product], templates_dir: Path
+        self, levers: Levers, *, products: Mapping[str, Product], templates_dir: Path
     ) -> None:
         """Render `sandbox/desk.html` of `templates_dir`."""
         self._levers = levers

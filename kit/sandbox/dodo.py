@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -36,7 +36,8 @@ from kit.sandbox.journal import Intake, Journal
 from kit.sandbox.levers import Levers
 from kit.sandbox.money_api import MoneyApi
 from kit.sandbox.overlay import serve_overlay
-from kit.sandbox.products import CATALOGUE, Product
+from kit.sandbox.posted import Posted
+from kit.sandbox.products import CATALOGUE, AnyProducts, Product
 from kit.sandbox.recoveries import Recoveries
 from kit.sandbox.refunds import Refunds
 from kit.sandbox.refusals import ApiError, answer_dodo_error, dodo_refusal
@@ -71,6 +72,7 @@ def create_dodo(
     webhook_secret: str,
     webhook_url: str,
     products: Sequence[Product] = CATALOGUE,
+    any_product: bool = False,
     clock: Callable[[], float] = time.time,
     retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
     datafast_chaos: Chaos | None = None,
@@ -79,6 +81,7 @@ def create_dodo(
 
     `database` is a SQLite path or ":memory:", `public_url` the origin buyers see. `webhook_url` is
     registered as the first endpoint with `webhook_secret` (`whsec_…`); an empty one is not.
+    With `any_product` a product that is not among `products` is made up, not refused.
     `retry_delays_s` holds the wait before each delivery attempt. With the rules of the stand-in for
     DataFast the page for trouble holds switches for both. Raises ValueError for a secret
     that is not base64.
@@ -87,7 +90,9 @@ def create_dodo(
     store, switches = Store(database), Switches()
     outbox = Outbox(store, switches=switches, clock=clock, retry_delays_s=retry_delays_s)
     books = Books(store, outbox, public_url=public_url, clock=clock)
-    by_id = {product.product_id: product for product in products}
+    by_id: Mapping[str, Product] = {product.product_id: product for product in products}
+    if any_product:
+        by_id = AnyProducts(by_id)
     till = Till(books, products=by_id, switches=switches)
     billing, refunds = Billing(books, products=by_id), Refunds(books)
     disputes, recoveries = Disputes(books), Recoveries(books)
@@ -113,6 +118,13 @@ def create_dodo(
             store.put(ENDPOINT, FIRST_ENDPOINT, endpoint)
         else:
             store.delete(ENDPOINT, FIRST_ENDPOINT)
+
+    async def move_shop(request: Request) -> JSONResponse:
+        """Answer `POST /_sandbox/shop {"webhook_url": …}`: where the first endpoint is from now."""
+        nonlocal webhook_url
+        webhook_url = Posted(await request.body(), "webhook_url").text("webhook_url")
+        register_shop()
+        return JSONResponse({"webhook_url": webhook_url})
 
     async def reset(_request: Request) -> JSONResponse:
         backstage.reset()
@@ -153,6 +165,7 @@ def create_dodo(
             *switchboard.routes(),
             *desk.routes(),
             *trouble.routes(),
+            Route("/_sandbox/shop", move_shop, methods=["POST"]),
             *backstage.routes(reset),
             Mount("/static", StaticFiles(directory=static_dir, check_dir=False), name="static"),
         ],

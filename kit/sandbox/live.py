@@ -10,15 +10,38 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urljoin
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from kit.sandbox.datafast import create_datafast
+from kit.sandbox.datafast import RATE_LIMIT, create_datafast
 from kit.sandbox.dodo import create_dodo
+from kit.sandbox.products import CATALOGUE
 
 WEBSITE_ID = "dfid_sandbox"
 START_TIMEOUT_S = 20
+
+
+def _new_dodo_key() -> str:
+    return f"dodo_test_{secrets.token_urlsafe(24)}"
+
+
+def _new_webhook_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _new_datafast_key() -> str:
+    return f"df_{secrets.token_urlsafe(24)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a shop and the stand-ins know one another by; each is made up if it is not given."""
+
+    dodo_api_key: str = field(repr=False, default_factory=_new_dodo_key)
+    webhook_secret: str = field(repr=False, default_factory=_new_webhook_secret)
+    datafast_api_key: str = field(repr=False, default_factory=_new_datafast_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +54,33 @@ class Live:
     datafast_api: str
     website_id: str
     domain: str
-    dodo_api_key: str = field(repr=False)
-    webhook_secret: str = field(repr=False)
-    datafast_api_key: str = field(repr=False)
+    keys: Keys
 
-    def variables(self) -> dict[str, str]:
-        """Return the environment that points a shop at them."""
-        return {
-            "DODO_PAYMENTS_API_KEY": self.dodo_api_key,
-            "DODO_PAYMENTS_WEBHOOK_KEY": self.webhook_secret,
+    def variables(self, shop: str | None = None) -> dict[str, str]:
+        """Return the environment that points a shop at them; `shop` is its address."""
+        home = "" if shop is None else urljoin(shop, "/")
+        own = {"DODO_PAYMENTS_RETURN_URL": home, "KIT_BASE_URL": home.rstrip("/")}
+        return (own if home else {}) | {
+            "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
+            "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
             "DODO_PAYMENTS_ENVIRONMENT": "test_mode",
             "DODO_PAYMENTS_BASE_URL": self.dodo_api,
-            "DATAFAST_API_KEY": self.datafast_api_key,
+            "DATAFAST_API_KEY": self.keys.datafast_api_key,
             "DATAFAST_BASE_URL": self.datafast_api,
             "DATAFAST_WEBSITE_ID": self.website_id,
             "DATAFAST_DOMAIN": self.domain,
             "KIT_CHECKOUT_HOSTS": self.dodo_page,
+            "KIT_PRODUCTS": ",".join(product.product_id for product in CATALOGUE),
         }
+
+    def tag(self) -> str:
+        """Return the script tag for the pages of a shop on this machine."""
+        return (
+            f'<script defer data-website-id="{self.website_id}" data-domain="{self.domain}" '
+            f'data-allow-localhost="true" data-disable-payments="true"\n'
+            f'  data-api-url="{self.datafast_page}/api/events" '
+            f'src="{self.datafast_page}/js/script.js"></script>'
+        )
 
 
 @contextlib.contextmanager
@@ -60,14 +93,20 @@ def live_sandboxes(
     website_id: str = WEBSITE_ID,
     webhook_url: str = "",
     ports: tuple[int, int] = (0, 0),
+    keys: Keys | None = None,
+    any_product: bool = False,
+    rate_limit: int = RATE_LIMIT,
 ) -> Iterator[Live]:
     """
     Run both stand-ins, with nothing on disk, until the `with` ends.
 
     `domain` is the shop's root domain, `additional_domains` the website's others, `webhook_url`
-    where webhooks go (nowhere, if it is empty), `ports` those of Dodo and of DataFast, 0 for any.
+    where webhooks go (nowhere, if it is empty), `ports` those of Dodo and of DataFast, 0 for any,
+    `keys` those a shop has already. With `any_product` Dodo sells whatever it is asked for;
+    DataFast's API takes `rate_limit` calls a minute.
     Raises OSError for a port that is taken.
     """
+    keys = keys or Keys()
     with contextlib.ExitStack() as stack:
         dodo_socket, datafast_socket = (
             stack.enter_context(socket.create_server(("127.0.0.1", port))) for port in ports
@@ -82,25 +121,25 @@ def live_sandboxes(
             datafast_api=f"http://127.0.0.1:{datafast_port}",
             website_id=website_id,
             domain=domain,
-            dodo_api_key=f"dodo_test_{secrets.token_urlsafe(24)}",
-            webhook_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
-            datafast_api_key=f"df_{secrets.token_urlsafe(24)}",
+            keys=keys,
         )
         dodo = create_dodo(
             database=":memory:",
             public_url=live.dodo_page,
             templates_dir=templates_dir,
             static_dir=static_dir,
-            api_key=live.dodo_api_key,
-            webhook_secret=live.webhook_secret,
+            api_key=keys.dodo_api_key,
+            webhook_secret=keys.webhook_secret,
             webhook_url=webhook_url,
+            any_product=any_product,
         )
         datafast = create_datafast(
             database=":memory:",
-            api_key=live.datafast_api_key,
+            api_key=keys.datafast_api_key,
             website_id=website_id,
             domain=domain,
             additional_domains=additional_domains,
+            rate_limit=rate_limit,
         )
         stack.enter_context(serving({dodo_socket: dodo, datafast_socket: datafast}))
         yield live

@@ -1,5 +1,6 @@
 """What the stand-in for Dodo sells: the catalogue of Contour, a shop of hand-drawn maps."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -95,3 +96,32 @@ CATALOGUE = (
         tax_percent=0,
     ),
 )
+
+
+class AnyProducts(Mapping[str, Product]):
+    """A catalogue by id that knows every product: what is not in it is made up when asked for."""
+
+    def __init__(self, known: Mapping[str, Product]) -> None:
+        self._known = dict(known)
+
+    def __getitem__(self, product_id: str) -> Product:
+        """Return the product, sold once and for ten dollars if nobody knows better."""
+        return self._known.setdefault(
+            product_id,
+            Product(
+                product_id=product_id,
+                name=f"Product {product_id}",
+                description="Made up: the stand-in does not know what your products are.",
+                price_minor=1000,
+                currency="USD",
+                interval=None,
+                trial_period_days=0,
+                tax_percent=20,
+            ),
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -102,6 +102,29 @@ def test_a_report_knows_what_it_is_worth() -> None:
     assert LOST.faults == LOST.hops
 
 
+def test_a_terminal_reads_a_journey_hop_by_hop() -> None:
+    """Each with what was seen; what is wrong also with what was expected, and with its fix."""
+    assert str(LOST).splitlines() == [
+        "<b>cleared</b>: visitor id lost at: Visitor cookie at checkout",
+        "  WRONG  Visitor cookie at checkout  " + LOST.hops[0].sentence,
+        "         seen      <i>",
+        f"         expected  {VISITOR}",
+        f"         fix       {LOST.hops[0].fix}",
+    ]
+    assert str(KEPT).splitlines() == [
+        "first visit: visitor id kept",
+        "  ok     Visitor cookie at checkout  " + KEPT.hops[0].sentence,
+        f"         seen      {VISITOR}",
+    ]
+
+
+def test_a_report_knows_whether_its_visitor_came_to_dodo() -> None:
+    """Or was stopped before."""
+    stopped = replace(LOST, hops=(Hop("Buy button", "buy_button_missing"),))
+
+    assert (KEPT.reached_dodo, stopped.reached_dodo) == (True, False)
+
+
 def test_a_hop_is_found_by_its_name() -> None:
     """Or not at all."""
     assert LOST.hop(ORDER).reason == "visitor_replaced"

@@ -129,7 +129,7 @@ class _Pages:
             [{"product_id": PRODUCT_ID, "quantity": 1}],
             metadata=metadata,
             return_url=f"{self._origin}/thanks?{self._make.return_query}".rstrip("?"),
-            api_key=self._live.dodo_api_key,
+            api_key=self._live.keys.dodo_api_key,
             base_url=self._live.dodo_api,
         )
         status, body = await _send(outgoing)
@@ -148,7 +148,7 @@ class _Pages:
             event = verify_webhook(
                 await request.body(),
                 request.headers.items(),
-                [self._live.webhook_secret],
+                [self._live.keys.webhook_secret],
                 now=time.time(),
             )
         except SignatureError:
@@ -157,7 +157,9 @@ class _Pages:
         if isinstance(payment, Payment):
             await _send(
                 payment_request(
-                    payment, api_key=self._live.datafast_api_key, base_url=self._live.datafast_api
+                    payment,
+                    api_key=self._live.keys.datafast_api_key,
+                    base_url=self._live.datafast_api,
                 )
             )
         return Response(status_code=200)
