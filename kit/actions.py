@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, true, update
 
 from kit.ledger import Ledger, erasure, replays
 from kit.ledger.checkouts import find_checkout
@@ -13,7 +13,7 @@ from kit.ledger.deliveries import find_delivery
 from kit.ledger.interventions import note_intervention
 from kit.ledger.replays import Line, Selection
 from kit.ledger.rows import notify
-from kit.ledger.schema import deliveries, events
+from kit.ledger.schema import WITHOUT_REPORT, deliveries, events
 from kit.wanted import (
     READABLE_AGAIN,
     RELEASABLE,
@@ -213,11 +213,15 @@ def _resolved(connection: Connection, selection: Selection) -> Selection:
 def releasable(connection: Connection) -> dict[str, int]:
     """Count what is parked, by the reasons that a person may overrule."""
     counts: dict[str, int] = {}
-    for table, reasons in ((deliveries, RELEASABLE), (events, READABLE_AGAIN)):
+    # The index of such messages is used only where its own condition stands in the query.
+    for table, reasons, indexed in (
+        (deliveries, RELEASABLE, true()),
+        (events, READABLE_AGAIN, WITHOUT_REPORT),
+    ):
         parked = table.c.state == "parked", table.c.reason.in_(reasons)
         query = (
             select(table.c.reason, func.count().label("number"))
-            .where(*parked)
+            .where(*parked, indexed)
             .group_by(table.c.reason)
         )
         counts |= {row.reason: row.number for row in connection.execute(query)}

@@ -353,6 +353,11 @@ DIAGNOSES: Final[Mapping[str, Reason]] = MappingProxyType(
             "Send datafast_visitor_id in the checkout's own metadata, under exactly that name.",
         ),
         "amounts_agree": Reason("Every amount reported is the payment's, in its currency's units."),
+        "amount_differs": Reason(
+            "An amount reported is not what its payment and KIT_REVENUE_BASIS give.",
+            "lost",
+            "Compare the two; was the basis changed, or the payment at Dodo?",
+        ),
         "reports_flow": Reason("No report is overdue."),
         "reports_stuck": Reason(
             "Reports are due, and nobody sends them.",

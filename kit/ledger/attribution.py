@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from kit.ledger.schema import checkouts, deliveries, visits
 
@@ -109,21 +109,20 @@ def revenue_by_source(
             named.label("source"),
             report.currency,
             report.refunded,
-            _decimals(report.amount).label("decimals"),
-            cast(func.replace(report.amount, ".", ""), BigInteger).label("digits"),
+            report.amount,
         )
         .outerjoin(visits, visit.visitor_id == report.visitor_id)
         .where(*_counted(since_ms, until_ms), report.kind != "trial")
         .subquery()
         .c
     )
-    alike = (money.currency, money.origin, money.source, money.refunded, money.decimals)
-    query = select(*alike, func.sum(money.digits), func.count()).group_by(*alike)
+    alike = (money.currency, money.origin, money.source, money.refunded, money.amount)
+    query = select(*alike, func.count()).group_by(*alike)
     sums: dict[str, dict[tuple[Origin, str | None], Earning]] = defaultdict(dict)
-    for currency, place, source, refunded, decimals, digits, count in connection.execute(query):
-        # Whole numbers all the way: SQLite's sums of anything else are not exact.
-        amount = Decimal(int(digits)).scaleb(-int(decimals))
-        earned, returned = (Decimal(0), amount) if refunded else (amount, Decimal(0))
+    for currency, place, source, refunded, amount, count in connection.execute(query):
+        # Summed here and not by the database: SQLite's numbers are not exact.
+        total = Decimal(amount) * int(count)
+        earned, returned = (Decimal(0), total) if refunded else (total, Decimal(0))
         part = Earning(place, source, 0 if refunded else int(count), earned, returned)
         there = sums[currency].get((place, source))
         sums[currency][place, source] = part if there is None else _added(there, part)
@@ -140,12 +139,6 @@ def _counted(since_ms: int, until_ms: int) -> tuple[ColumnElement[bool], ...]:
         columns.occurred_at_ms < until_ms,
         ~or_(example, uncounted),
     )
-
-
-def _decimals(amount: ColumnElement[str]) -> ColumnElement[int]:
-    """Count the digits behind the point of a decimal number in text."""
-    before = func.length(func.rtrim(amount, "0123456789"))
-    return case((amount.contains("."), func.length(amount) - before), else_=0)
 
 
 def _added(one: Earning, other: Earning) -> Earning:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement, and_, or_
 
 from kit.ledger.piles import WAITING, Pile
 
@@ -38,7 +38,7 @@ class Filter:
     since_ms: int | None = None
     until_ms: int | None = None
     unattributed: bool = False
-    """Only money that DataFast has not attributed to a visitor, or never will."""
+    """Only money that DataFast has not attributed, or will not: its report names no visitor."""
 
     @property
     def plain(self) -> bool:
@@ -65,6 +65,8 @@ class Filter:
             return False
         if self.reason not in (None, pile.reason):
             return False
+        if self.unattributed and not _may_lack_visitor(pile):
+            return False
         if self.state == "waiting":
             return pile.state in WAITING
         if self.state in VERDICTS:
@@ -88,7 +90,8 @@ class Filter:
             yield columns.occurred_at_ms < self.until_ms
         if self.unattributed:
             nameless = or_(columns.visitor_id.is_(None), columns.visitor_dropped)
-            yield or_(columns.verdict.in_(_UNATTRIBUTED), nameless)
+            unanswered = and_(columns.verdict.is_(None), columns.state != "done", nameless)
+            yield or_(columns.verdict.in_(_UNATTRIBUTED), unanswered)
         yield from self._reason(columns)
 
     def _reason(self, columns: Any) -> Iterator[ColumnElement[bool]]:
@@ -101,3 +104,8 @@ class Filter:
                 yield columns.visitor_dropped
             case reason if reason not in CAPTURE_REASONS:
                 yield columns.reason == reason
+
+
+def _may_lack_visitor(pile: Pile) -> bool:
+    """Tell whether DataFast has not attributed a pile's reports; what it never got is no money."""
+    return pile.verdict in _UNATTRIBUTED or (pile.verdict is None and pile.state != "done")

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from kit.ledger.filters import CAPTURE_REASONS, VISITOR_REASONS, Filter
-from kit.ledger.piles import count_piles
+from kit.ledger.piles import Pile, count_piles
 from kit.ledger.rows import bytewise
 from kit.ledger.schema import DROPPED, WITHOUT_REPORT, checkouts, deliveries, events, visits
 
@@ -47,6 +47,7 @@ class _Page:
     wanted: Filter
     before: Place | None
     limit: int
+    piles: Sequence[Pile] | None
 
     def rows(
         self, query: Select[Any], at: ColumnElement[int], row_id: ColumnElement[str], table: str
@@ -67,14 +68,20 @@ class _Page:
 
 
 def find_heads(
-    connection: Connection, wanted: Filter, *, before: Place | None, limit: int
+    connection: Connection,
+    wanted: Filter,
+    *,
+    before: Place | None,
+    limit: int,
+    piles: Sequence[Pile] | None = None,
 ) -> list[Head]:
     """
     Return the newest heads that fit, `limit` at most, from where the page before ended.
 
-    Reports stand at the moment of their payment, all else where it began here.
+    Reports stand at the moment of their payment, all else where it began here. Whoever has counted
+    the `piles` already hands them over.
     """
-    page = _Page(connection, wanted, before, limit)
+    page = _Page(connection, wanted, before, limit, piles)
     found: list[Head] = []
     for find in _sources(wanted):
         found += find(page, found)
@@ -213,7 +220,8 @@ def _reports(page: _Page, _found: list[Head]) -> Iterator[Head]:
         columns.occurred_at_ms, columns.order_ref, columns.payment_id, columns.transaction_id
     ).where(
         *wanted.conditions(columns),
-        ~same_order,
+        # Each inside an "or", so that PostgreSQL looks row by row instead of joining the table.
+        or_(columns.order_ref.is_(None), ~same_order),
         or_(columns.order_ref.is_not(None), ~same_payment),
     )
     rows = _few(page, query) if wanted.reason in VISITOR_REASONS else _piled(page, query)
@@ -246,7 +254,7 @@ def _piled(page: _Page, query: Select[Any]) -> Sequence[Any]:
     """Read reports pile by pile: the index keeps each pile in the order of its payments."""
     columns = deliveries.c
     rows: list[Any] = []
-    for pile in count_piles(page.connection):
+    for pile in page.piles if page.piles is not None else count_piles(page.connection):
         if page.wanted.holds(pile):
             since_ms = rows[page.limit - 1][0] if len(rows) >= page.limit else 0
             of_pile = query.where(*pile.conditions(), columns.occurred_at_ms >= since_ms)

@@ -37,6 +37,7 @@ def recent_journeys(
     before: Place | None,
     limit: int,
     wanted: Filter = _EVERYTHING,
+    piles: Sequence[Pile] | None = None,
 ) -> tuple[tuple[Journey, ...], Place | None]:
     """
     Return the newest journeys that fit and where the next page begins, if there is one.
@@ -44,7 +45,7 @@ def recent_journeys(
     Orders, payments without one, and visits without either. `before` is what the page before
     returned, so that journeys of one moment are neither skipped nor shown twice.
     """
-    heads = find_heads(connection, wanted, before=before, limit=limit + 1)
+    heads = find_heads(connection, wanted, before=before, limit=limit + 1, piles=piles)
     shown = heads[:limit]
     return _journeys(connection, shown), shown[-1].place if len(heads) > limit else None
 

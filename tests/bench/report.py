@@ -36,11 +36,11 @@ def ratio_lines(ratios: Mapping[str, float | None]) -> str:
 
 
 def write_json(path: Path, rows: Sequence[Row], ratios: Mapping[str, float | None]) -> None:
-    """Write rows and ratios, two decimals each; a ratio that was not judged is left out."""
+    """Write rows and ratios; a ratio that was not judged is left out."""
     told = {name: round(ratio, 3) for name, ratio in ratios.items() if ratio is not None}
     written = [
         {
-            name: round(value, 2) if isinstance(value, float) else value
+            name: round(value, 4) if isinstance(value, float) else value
             for name, value in asdict(row).items()
         }
         for row in rows

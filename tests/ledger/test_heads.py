@@ -109,7 +109,8 @@ def fits_report(row: dict[str, Any], wanted: Filter, captured: dict[str, str]) -
     reasons |= {"checkout_unknown"} if row["order_ref"] is None else set()
     reasons |= {"visitor_dropped"} if row["visitor_dropped"] else set()
     nameless = row["visitor_id"] is None or row["visitor_dropped"]
-    unattributed = nameless or row["verdict"] in set(VERDICTS) - {"attributed"}
+    unanswered = row["verdict"] is None and row["state"] != "done"
+    unattributed = row["verdict"] in set(VERDICTS) - {"attributed"} or (unanswered and nameless)
     return (
         wanted.state in (None, *states)
         and wanted.reason in (None, *reasons)

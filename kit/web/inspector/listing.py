@@ -53,10 +53,10 @@ class Listing:
         """Read all that the page shows, as it was at one moment. Raises NotAsked."""
         query = request.query_params
         wanted = filter_of(query)
-        found, older = journeys.recent_journeys(
-            connection, before=place_of(query), limit=PAGE_SIZE, wanted=wanted
-        )
         piles, messages = count_piles(connection), count_messages(connection)
+        found, older = journeys.recent_journeys(
+            connection, before=place_of(query), limit=PAGE_SIZE, wanted=wanted, piles=piles
+        )
         unclear = sum(number for state, _, number in messages if state == "parked")
         refused = [dict(row) for row in journeys.refused_webhooks(connection)]
         reasons: Counter[str] = Counter()
