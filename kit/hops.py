@@ -447,7 +447,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
             "lost",
             "Delete the id that is not Dodo's payment id at DataFast, and find out who sends it.",
         ),
-        "amount_differs": Reason(
+        "figure_differs": Reason(
             "What was reported is not the figure that Dodo has.",
             "lost",
             "Compare the payment in Dodo's dashboard. DataFast changes no payment: delete the "

@@ -30,7 +30,7 @@ OF_NO_ONE = {
     "nothing dropped: %s",
     "script not fetched: %s",
     "script not fetched: DataFast answered %s",
-    "the forwarder has stopped",
+    "the forwarder has stopped; in %.0f s again",
     "the ledger cannot be written: %s",
     "the ledger's writer has died",
     "this PostgreSQL runs with fsync=off: after a power cut, events that were answered with 200 "
@@ -227,7 +227,8 @@ def test_what_a_database_quotes_of_a_row_is_not_logged(
 
 def entries() -> Iterator[tuple[str, str, ast.Call]]:
     """Yield every log entry of the source: file, words, and the call."""
-    for path in sorted(KIT.rglob("*.py")):
+    # What users copy runs under their own logging, which knows none of these fields.
+    for path in sorted(set(KIT.rglob("*.py")) - set((KIT / "helpers").iterdir())):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(

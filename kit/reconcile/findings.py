@@ -141,7 +141,7 @@ class Judge:
             name,
             name,
             document,
-            reason="not_paid_at_dodo" if unpaid else "amount_differs",
+            reason="not_paid_at_dodo" if unpaid else "figure_differs",
             seen=_reported(row),
             expected=str(document.get("status")) if unpaid else _money(expected),
         )
@@ -180,7 +180,7 @@ class Judge:
             name,
             payment_id,
             document,
-            reason="not_paid_at_dodo" if taken_back else "amount_differs",
+            reason="not_paid_at_dodo" if taken_back else "figure_differs",
             seen=_reported(row),
             expected=str(document.get(kind.status)) if taken_back else _refund_text(document),
         )

@@ -70,7 +70,7 @@ async def test_it_finds_exactly_those_and_sends_what_is_missing(scene: Scene) ->
         "doubled": HISTORY.doubled,
     }
     assert Counter(each.hop.reason for each in report.found if each.what == "mismatched") == {
-        "amount_differs": 4,
+        "figure_differs": 4,
         "not_paid_at_dodo": 1,
     }
     assert report.seen == {"payments": 2000, "refunds": 40, "disputes": 0}

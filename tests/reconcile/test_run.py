@@ -157,11 +157,11 @@ async def test_a_message_of_ours_that_became_nothing_is_renewed(scene: Scene) ->
 @pytest.mark.parametrize(
     ("changes", "reason", "expected"),
     [
-        ({"total_amount": 1900}, "amount_differs", "19.00 USD"),
-        ({"currency": "EUR"}, "amount_differs", "29.00 EUR"),
-        ({"total_amount": 0}, "amount_differs", "0"),
+        ({"total_amount": 1900}, "figure_differs", "19.00 USD"),
+        ({"currency": "EUR"}, "figure_differs", "29.00 EUR"),
+        ({"total_amount": 0}, "figure_differs", "0"),
         ({"status": "failed"}, "not_paid_at_dodo", "failed"),
-        ({"is_update_payment_method": True, "total_amount": 1}, "amount_differs", "0"),
+        ({"is_update_payment_method": True, "total_amount": 1}, "figure_differs", "0"),
     ],
     ids=["amount", "currency", "nothing", "unpaid", "card update"],
 )
@@ -185,7 +185,7 @@ async def test_a_report_that_the_ledger_itself_belies_is_mismatched(scene: Scene
     await scene.alter("pay_2", amount="29.00")
     report = await scene.reconcile()
 
-    assert brief(report) == [("mismatched", "pay_2", "amount_differs")]
+    assert brief(report) == [("mismatched", "pay_2", "figure_differs")]
     assert (report.found[0].hop.seen, report.found[0].hop.expected) == ("29.00 USD", "25.00 USD")
 
 
@@ -219,7 +219,7 @@ async def test_a_refund_of_another_amount_is_mismatched(scene: Scene) -> None:
     scene.change("refund", "ref_1", amount=950)
     report = await scene.reconcile()
 
-    assert brief(report) == [("mismatched", "ref_1", "amount_differs")]
+    assert brief(report) == [("mismatched", "ref_1", "figure_differs")]
     assert report.found[0].hop.expected == "950 USD in minor units"
 
 
