@@ -186,6 +186,8 @@ def report(
     """Return a report that stands somewhere."""
     weights, standings = zip(*STANDINGS, strict=True)
     [(state, verdict, reason)] = random.choices(standings, weights)
+    if visitor_id is None and verdict == "attributed":
+        verdict, reason = "recorded", "recorded_without_visitor"
     currency = random.choices(tuple(PRICES), (70, 15, 14, 1))[0]
     _, amount, amount_minor = PRICES[currency]
     return {

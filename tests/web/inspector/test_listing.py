@@ -142,7 +142,7 @@ async def test_older_journeys_are_on_the_next_page(shop: Shop, clock: Clock) -> 
 
 async def test_an_older_page_keeps_the_filters(shop: Shop) -> None:
     """Leafing through what is unattributed shows nothing else."""
-    await fill(shop, 200)
+    await fill(shop, 600)
     query = {"unattributed": "1", "currency": "USD"}
     page, data = await both(shop, "/inspector", query)
     [older] = re.findall(r'rel="next" href="([^"]+)"', page)
