@@ -13,15 +13,15 @@ COMMANDS = {
     "demo": "Show the whole journey on a sandbox: no account, no key.",
     "serve": "Run receiver, first-party proxy, forwarder and inspector.",
     "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
-    "add": "Copy the helpers into a shop, and see later what changed on either side.",
+    "add": "Copy the helpers into a shop, and see what changed since.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
     "webhook": "Make Dodo's webhook endpoint, and print its secret once.",
     "doctor": "Look at all that a sale passes; say what to mend, and how.",
     "replay": "Send reports and read messages again, after saying which.",
     "forget": "Forget a visitor here and, if wanted, at DataFast.",
-    "reconcile": "Compare Dodo's payments with what was reported; send what is missing.",
+    "reconcile": "Compare Dodo's payments with the reports; send what is missing.",
     "trigger": "Send signed webhooks of any of Dodo's event types to a shop.",
-    "verify": "Buy in a running shop as visitors do, and say where their ids are lost.",
+    "verify": "Buy in a running shop, and say where visitors' ids are lost.",
     "test": "Run this clone's own tests, in a real browser too.",
 }
 
