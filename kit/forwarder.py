@@ -48,6 +48,8 @@ class Forwarder:
     """How long bodies of settled messages and persons of sent reports stay; 0 is for good."""
     _sender: Sender = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _more: bool = field(default=False, init=False)
+    """Whether the last claim found as much as it asked for."""
     _stopping: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,10 @@ class Forwarder:
 
         Raises LedgerUnavailable when the ledger's writer has died: only a new process helps.
         """
+        news = self.ledger.subscribe()
         wake = self._wake = self.ledger.subscribe()
+        loop = asyncio.get_running_loop()
+        look_at = loop.time()
         running: set[asyncio.Task[None]] = set()
         looking: asyncio.Task[None] | None = None
         taken_over = False
@@ -74,9 +79,13 @@ class Forwarder:
                     if not taken_over:
                         await self.ledger.write(self._take_over)
                         taken_over = True
-                    await self._map()
-                    if looking is None or looking.done():
-                        looking = group.create_task(self._look_up_and_wake(wake))
+                    # A report that ends wakes this loop too, and brings nothing to read.
+                    if news.is_set() or loop.time() >= look_at:
+                        news.clear()
+                        look_at = loop.time() + POLL_S
+                        await self._map()
+                        if looking is None or looking.done():
+                            looking = group.create_task(self._look_up_and_wake(news, wake))
                     for delivery in await self._claim(self.pace.concurrency - len(running)):
                         task = group.create_task(self._sender.deliver(delivery))
                         running.add(task)
@@ -85,6 +94,7 @@ class Forwarder:
                 except LedgerUnavailable as problem:
                     died = None if self.ledger.alive else problem
                     _log.warning("waiting for the ledger: %s", problem)
+                    news.set()
                     wake.clear()
                 if not (self._stopping or died):
                     await _rest(wake)
@@ -156,9 +166,10 @@ class Forwarder:
             await self.ledger.write(self._postpone(event))
         return len(waiting)
 
-    async def _look_up_and_wake(self, wake: asyncio.Event) -> None:
+    async def _look_up_and_wake(self, news: asyncio.Event, wake: asyncio.Event) -> None:
         try:
             if await self._look_up():
+                news.set()
                 wake.set()
         except LedgerUnavailable as problem:
             _log.warning("waiting for the ledger: %s", problem)
@@ -173,11 +184,14 @@ class Forwarder:
         )
 
     async def _claim(self, free: int) -> list[Delivery]:
-        now_ms = self.ledger.now_ms()
-        due_ms = await self.ledger.read(claims.next_due_ms) if free > 0 else None
-        if due_ms is None or due_ms > now_ms:
+        if free <= 0:
             return []
-        return await self.ledger.write(
+        now_ms = self.ledger.now_ms()
+        if not self._more:
+            due_ms = await self.ledger.read(claims.next_due_ms)
+            if due_ms is None or due_ms > now_ms:
+                return []
+        claimed = await self.ledger.write(
             lambda connection: claims.claim_deliveries(
                 connection,
                 lane=self.pace.lane,
@@ -188,6 +202,8 @@ class Forwarder:
                 now_ms=now_ms,
             )
         )
+        self._more = len(claimed) == free
+        return claimed
 
     def _take_over(self, connection: Connection) -> int:
         if self.ledger.shared:

@@ -61,8 +61,7 @@ class Sender:
                 if early is None:
                     delivery, early = await self._before_first_send(delivery)
                 if early is None:
-                    await self._take_turn()
-                    frozen = await self.ledger.write(self._freeze(delivery))
+                    frozen = await self._freeze(delivery)
                     if frozen is None:
                         return  # the lease ran out; somebody else owns it now
                     delivery = frozen
@@ -129,24 +128,32 @@ class Sender:
         return delivery, held
 
     async def _take_turn(self) -> None:
-        """Wait until the lane lets one more call pass. Raises _NotYet when that would take long."""
-        patience_ms = int(PATIENCE_S * 1000)
-        wait_ms = await self.ledger.write(
-            lambda connection: lanes.reserve(
-                connection,
-                self.pace.lane,
-                per_minute=self.pace.per_minute,
-                now_ms=self.ledger.now_ms(),
-                patience_ms=patience_ms,
-            )
+        await self._wait(await self.ledger.write(self._reserve))
+
+    def _reserve(self, connection: Connection) -> int:
+        return lanes.reserve(
+            connection,
+            self.pace.lane,
+            per_minute=self.pace.per_minute,
+            now_ms=self.ledger.now_ms(),
+            patience_ms=int(PATIENCE_S * 1000),
         )
-        if wait_ms > patience_ms:
+
+    async def _wait(self, wait_ms: int) -> None:
+        """Wait until the lane lets the call pass. Raises _NotYet when that would take long."""
+        if wait_ms > PATIENCE_S * 1000:
             raise _NotYet
         if wait_ms:
             await asyncio.sleep(wait_ms / 1000)
 
-    def _freeze(self, delivery: Delivery) -> Callable[[Connection], Delivery | None]:
-        def write(connection: Connection) -> Delivery | None:
+    async def _freeze(self, delivery: Delivery) -> Delivery | None:
+        """
+        Take a turn, and mark the delivery as sent just before it; None when the lease was lost.
+
+        In one write where nothing has to be waited for. Raises _NotYet.
+        """
+
+        def freeze(connection: Connection) -> Delivery | None:
             sendable = claims.sendable(connection, delivery)
             frozen = claims.freeze_delivery(
                 connection,
@@ -157,7 +164,15 @@ class Sender:
             )
             return sendable if frozen else None
 
-        return write
+        def reserve(connection: Connection) -> tuple[int, Delivery | None]:
+            wait_ms = self._reserve(connection)
+            return wait_ms, freeze(connection) if wait_ms == 0 else None
+
+        wait_ms, frozen = await self.ledger.write(reserve)
+        if wait_ms == 0:
+            return frozen
+        await self._wait(wait_ms)
+        return await self.ledger.write(freeze)
 
     def _finish(
         self, delivery: Delivery, outcome: Outcome, message: str | None
