@@ -20,6 +20,7 @@ KIT = Path(__file__).resolve().parents[1] / "kit"
 # What is logged of the process, of a service or of nobody's pageview: no event, delivery or order
 # is concerned, so that there is no field to name one.
 OF_NO_ONE = {
+    "the page for what went wrong has failed as well",
     "%s; asking again in %.0f s",
     "%s bodies and persons dropped after %s days",
     "a note was not written: %s",

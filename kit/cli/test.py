@@ -18,7 +18,7 @@ from kit.errors import KitError
 from kit.lab.browser import BrowserMissing, find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
-STEP_LIMIT_S = 480
+STEP_LIMIT_S = 900
 FAREWELL_S = 15
 
 
