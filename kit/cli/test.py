@@ -102,6 +102,8 @@ def command(*, network: bool, pytest_args: tuple[str, ...]) -> None:
             "name tests/network or e2e/network instead of --network, beside other arguments."
         )
     environ = dict(os.environ)
+    # The kit is started hundreds of times: each would compile all of it anew.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if needs_browser(pytest_args):
         environ["KIT_BROWSER"] = _browser()
     if pytest_args:
