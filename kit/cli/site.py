@@ -107,13 +107,6 @@ class Site:
 
     def variables(self) -> dict[str, str]:
         """Return the environment that a shop on these stand-ins runs in."""
-        return self._demo_variables()
-
-    def settings(self) -> Settings:
-        """Return what the demo's shop is told."""
-        return read_settings(self._demo_variables())
-
-    def _demo_variables(self) -> dict[str, str]:
         return {
             "DODO_PAYMENTS_API_KEY": self.keys.dodo_api_key,
             "DODO_PAYMENTS_WEBHOOK_KEY": self.keys.webhook_secret,
@@ -128,6 +121,10 @@ class Site:
             "KIT_SECRET_KEY": self.keys.secret_key,
             "KIT_HOLD_S": "15",
         } | {name: value for name, value in environment().items() if name in MODES}
+
+    def settings(self) -> Settings:
+        """Return what the demo's own shop is told, whatever another is."""
+        return read_settings(Site.variables(self))
 
     def write_variables(self, file_name: str = "demo.env") -> Path:
         """Keep them in a file that shells and other commands read, and return it."""

@@ -34,6 +34,11 @@ class Budget:
     paused_reason: str | None
 
 
+def _refill_per_ms(per_minute: float) -> float:
+    """Return what a lane gains in a millisecond: the minute's calls without the burst."""
+    return max(per_minute - burst_of(per_minute), per_minute / 2) / 60_000
+
+
 def lock_lane(connection: Connection, lane: str, *, per_minute: float, now_ms: int) -> Budget:
     """
     Lock a lane and return its budget, refilled by the time that has passed.
@@ -61,7 +66,7 @@ def budget_of(row: Row | None, *, per_minute: float, now_ms: int) -> Budget:
     if row is None:
         return Budget(burst, 0, None)
     passed_ms = max(now_ms - row["refilled_at_ms"], 0)
-    refill = max(per_minute - burst, per_minute / 2) * passed_ms / 60_000
+    refill = _refill_per_ms(per_minute) * passed_ms
     return Budget(min(row["tokens"] + refill, burst), row["not_before_ms"], row["paused_reason"])
 
 
@@ -75,8 +80,7 @@ def reserve(
     """
     budget = lock_lane(connection, lane, per_minute=per_minute, now_ms=now_ms)
     tokens = budget.tokens - 1
-    refill_per_ms = max(per_minute - burst_of(per_minute), per_minute / 2) / 60_000
-    wait_ms = max(math.ceil(-tokens / refill_per_ms), budget.not_before_ms - now_ms, 0)
+    wait_ms = max(math.ceil(-tokens / _refill_per_ms(per_minute)), budget.not_before_ms - now_ms, 0)
     if wait_ms <= patience_ms:
         connection.execute(_LANE, {"wanted": lane, "tokens": tokens, "refilled_at_ms": now_ms})
     return wait_ms
