@@ -13,6 +13,7 @@ from kit.datafast import DataFastClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.ledger import Ledger, claims, events
 from kit.ledger.claims import Delivery
+from kit.ledger.duties import Duties, find_duties
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.retention import keep_tidy
 from kit.ledger.rows import Row
@@ -50,6 +51,8 @@ class Forwarder:
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _more: bool = field(default=False, init=False)
     """Whether the last claim found as much as it asked for."""
+    _found: tuple[int, Duties] | None = field(default=None, init=False)
+    """What there was to do when this process had written so often."""
     _stopping: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -80,13 +83,18 @@ class Forwarder:
                         await self.ledger.write(self._take_over)
                         taken_over = True
                     # A report that ends wakes this loop too, and brings nothing to read.
-                    if news.is_set() or loop.time() >= look_at:
+                    looks = news.is_set() or loop.time() >= look_at
+                    if looks:
                         news.clear()
                         look_at = loop.time() + POLL_S
+                        if self.ledger.shared:
+                            self._found = None  # by others, too, something may have been written
                         await self._map()
                         if looking is None or looking.done():
                             looking = group.create_task(self._look_up_and_wake(news, wake))
-                    for delivery in await self._claim(self.pace.concurrency - len(running)):
+                    free = self.pace.concurrency - len(running)
+                    # Many at once are claimed as fast as one; but none waits for that long.
+                    for delivery in await self._claim(free if looks else self._whole(free)):
                         task = group.create_task(self._sender.deliver(delivery))
                         running.add(task)
                         task.add_done_callback(running.discard)
@@ -127,6 +135,7 @@ class Forwarder:
 
     async def step(self) -> bool:
         """Map what is stored and send what is due, once; return whether anything was done."""
+        self._found = None
         mapped = await self._map()
         mapped += await self._look_up()
         claimed = await self._claim(self.pace.concurrency)
@@ -135,9 +144,16 @@ class Forwarder:
                 group.create_task(self._sender.deliver(delivery))
         return bool(mapped or claimed)
 
+    async def _duties(self) -> Duties:
+        """Read what there is to do, unless nobody can have written since that was last read."""
+        commits = self.ledger.commits
+        if self._found is None or self._found[0] != commits:
+            self._found = commits, await self.ledger.read(find_duties)
+        return self._found[1]
+
     async def _map(self) -> int:
         total = 0
-        while await self.ledger.read(events.has_stored_events):
+        while (await self._duties()).stored:
             mapped = await self.ledger.write(
                 lambda connection: map_stored_events(connection, self.policy, self.ledger.now_ms())
             )
@@ -148,6 +164,8 @@ class Forwarder:
 
     async def _look_up(self) -> int:
         """Ask Dodo for the payments that messages wait for; beside the rest, since it may wait."""
+        if not self._is_due((await self._duties()).lookup_due_ms):
+            return 0
         waiting = await self.ledger.read(
             lambda connection: events.waiting_events(connection, self.ledger.now_ms())
         )
@@ -183,14 +201,19 @@ class Forwarder:
             due_at_ms=self.ledger.now_ms() + int(wait_s * 1000),
         )
 
+    def _is_due(self, due_ms: int | None) -> bool:
+        return due_ms is not None and due_ms <= self.ledger.now_ms()
+
+    def _whole(self, free: int) -> int:
+        """Return the free places once they are half of all."""
+        return free if 2 * free >= self.pace.concurrency else 0
+
     async def _claim(self, free: int) -> list[Delivery]:
         if free <= 0:
             return []
         now_ms = self.ledger.now_ms()
-        if not self._more:
-            due_ms = await self.ledger.read(claims.next_due_ms)
-            if due_ms is None or due_ms > now_ms:
-                return []
+        if not self._more and not self._is_due((await self._duties()).delivery_due_ms):
+            return []
         claimed = await self.ledger.write(
             lambda connection: claims.claim_deliveries(
                 connection,

@@ -9,6 +9,7 @@ if it stored it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kit.helpers.dodo_datafast import Verdict
 from kit.ledger.claims import Delivery
@@ -36,6 +37,46 @@ class Outcome:
     counts_attempt: bool = True
     answered: bool = True
     """Whether DataFast judged the payment, which also proves that the lane is open."""
+
+    @property
+    def opens_lane(self) -> bool:
+        """Whether a lane that was paused may go on."""
+        return self.answered and self.pause_reason is None and self.slow_lane_s is None
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a claimed delivery ended, and what DataFast said."""
+
+    delivery: Delivery
+    outcome: Outcome
+    message: str | None
+
+    @property
+    def transaction_id(self) -> str:
+        """The delivery's key."""
+        return self.delivery.payment.transaction_id
+
+    @property
+    def reports_sale(self) -> bool:
+        """Whether its sale's reversals need to wait no longer."""
+        reported = self.outcome.state == "done" and self.outcome.verdict is not None
+        return reported and self.delivery.kind == "sale"
+
+    def values(self, now_ms: int) -> dict[str, Any]:
+        """Return the columns that hold it."""
+        delivery, outcome = self.delivery, self.outcome
+        due_in_s = outcome.due_in_s
+        return {
+            "state": outcome.state,
+            "reason": outcome.reason,
+            "verdict": outcome.verdict,
+            "message": self.message,
+            "answered_at_ms": now_ms if outcome.verdict else None,
+            "due_at_ms": None if due_in_s is None else now_ms + int(due_in_s * 1000),
+            "visitor_dropped": delivery.visitor_dropped or outcome.drop_visitor,
+            "attempts": delivery.attempts + (0 if outcome.counts_attempt else -1),
+        }
 
 
 def outcome_of(

@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 
 from sqlalchemy import Connection
 
 from kit.datafast import DataFastClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
-from kit.ledger import Ledger, claims, lanes, sales
+from kit.ledger import Ledger, lanes, sales, sendings
 from kit.ledger.claims import Delivery
 from kit.lookups import Lookups, UnknownAtDodo
-from kit.outcomes import PAUSE_S, Outcome, later, outcome_of, outcome_of_delete, retry
+from kit.outcomes import PAUSE_S, End, Outcome, later, outcome_of, outcome_of_delete, retry
 
 PATIENCE_S = 5.0
 """How long a claimed report waits for its turn in the lane before it is put back."""
@@ -78,7 +80,7 @@ class Sender:
             except Exception:
                 _log.exception("unforeseen error", extra=_about(delivery))
                 early = self._retry(delivery, "unexpected_error")
-            await self.ledger.write(self._finish(delivery, early, message))
+            await self.ledger.write_together(self._settle, End(delivery, early, message))
         except LedgerUnavailable as problem:
             # The lease runs out and the report is made again; its id makes that harmless.
             _log.warning("not written: %s", problem, extra=_about(delivery))
@@ -92,7 +94,7 @@ class Sender:
             age_s = self._age_s(delivery)
             return outcome_of_delete(delivery, verdict, age_s=age_s, random=self.jitter)
         await self.ledger.write(
-            lambda connection: claims.mark_deleted(connection, transaction_id, owner=self.owner)
+            lambda connection: sendings.mark_deleted(connection, transaction_id, owner=self.owner)
         )
         return None
 
@@ -128,12 +130,13 @@ class Sender:
         return delivery, held
 
     async def _take_turn(self) -> None:
-        await self._wait(await self.ledger.write(self._reserve))
+        await self._wait(await self.ledger.write_together(self._reserve, None))
 
-    def _reserve(self, connection: Connection) -> int:
+    def _reserve(self, connection: Connection, asking: Sequence[object]) -> list[int]:
         return lanes.reserve(
             connection,
             self.pace.lane,
+            calls=len(asking),
             per_minute=self.pace.per_minute,
             now_ms=self.ledger.now_ms(),
             patience_ms=int(PATIENCE_S * 1000),
@@ -152,63 +155,56 @@ class Sender:
 
         In one write where nothing has to be waited for. Raises _NotYet.
         """
-
-        def freeze(connection: Connection) -> Delivery | None:
-            sendable = claims.sendable(connection, delivery)
-            frozen = claims.freeze_delivery(
-                connection,
-                sendable.payment.transaction_id,
-                owner=self.owner,
-                now_ms=self.ledger.now_ms(),
-                proven=sendable.proven(),
-            )
-            return sendable if frozen else None
-
-        def reserve(connection: Connection) -> tuple[int, Delivery | None]:
-            wait_ms = self._reserve(connection)
-            return wait_ms, freeze(connection) if wait_ms == 0 else None
-
-        wait_ms, frozen = await self.ledger.write(reserve)
+        wait_ms, frozen = await self.ledger.write_together(self._depart, delivery)
         if wait_ms == 0:
             return frozen
         await self._wait(wait_ms)
-        return await self.ledger.write(freeze)
+        return await self.ledger.write_together(self._mark_sent, delivery)
 
-    def _finish(
-        self, delivery: Delivery, outcome: Outcome, message: str | None
-    ) -> Callable[[Connection], None]:
-        def write(connection: Connection) -> None:
-            now_ms = self.ledger.now_ms()
-            due_in_s = outcome.due_in_s
-            finished = claims.finish_delivery(
-                connection,
-                delivery.payment.transaction_id,
-                owner=self.owner,
-                state=outcome.state,
-                reason=outcome.reason,
-                verdict=outcome.verdict,
-                message=message,
-                answered_at_ms=now_ms if outcome.verdict else None,
-                due_at_ms=None if due_in_s is None else now_ms + int(due_in_s * 1000),
-                visitor_dropped=delivery.visitor_dropped or outcome.drop_visitor,
-                attempts=delivery.attempts + (0 if outcome.counts_attempt else -1),
+    def _depart(
+        self, connection: Connection, leaving: Sequence[Delivery]
+    ) -> list[tuple[int, Delivery | None]]:
+        waits_ms = self._reserve(connection, leaving)
+        pairs = zip(leaving, waits_ms, strict=True)
+        at_once = [delivery for delivery, wait_ms in pairs if wait_ms == 0]
+        frozen = iter(self._mark_sent(connection, at_once))
+        return [(wait_ms, next(frozen) if wait_ms == 0 else None) for wait_ms in waits_ms]
+
+    def _mark_sent(
+        self, connection: Connection, leaving: Sequence[Delivery]
+    ) -> list[Delivery | None]:
+        now_ms = self.ledger.now_ms()
+        return sendings.freeze_deliveries(connection, leaving, owner=self.owner, now_ms=now_ms)
+
+    def _settle(self, connection: Connection, ends: Sequence[End]) -> list[None]:
+        now_ms = self.ledger.now_ms()
+        finished = sendings.finish_deliveries(
+            connection,
+            {end.transaction_id: end.values(now_ms) for end in ends},
+            owner=self.owner,
+        )
+        reported = [end.transaction_id for end in ends if end.reports_sale]
+        reported = [each for each in reported if each in finished]
+        if reported:
+            sales.release_dependents(connection, reported, now_ms)
+        for opens, outcomes in groupby((end.outcome for end in ends), attrgetter("opens_lane")):
+            if opens:
+                lanes.resume(connection, self.pace.lane)
+                continue
+            for outcome in outcomes:
+                self._hold_lane(connection, outcome, now_ms)
+        return [None] * len(ends)
+
+    def _hold_lane(self, connection: Connection, outcome: Outcome, now_ms: int) -> None:
+        lane = self.pace.lane
+        if outcome.pause_reason is not None:
+            pause_ms = int(PAUSE_S * 1000)
+            lanes.pause(
+                connection, lane, reason=outcome.pause_reason, not_before_ms=now_ms + pause_ms
             )
-            reported = delivery.kind == "sale" and outcome.state == "done"
-            if finished and reported and outcome.verdict is not None:
-                sales.release_dependents(connection, delivery.payment.transaction_id, now_ms)
-            lane = self.pace.lane
-            if outcome.pause_reason is not None:
-                pause_ms = int(PAUSE_S * 1000)
-                lanes.pause(
-                    connection, lane, reason=outcome.pause_reason, not_before_ms=now_ms + pause_ms
-                )
-            elif outcome.slow_lane_s is not None:
-                wait_ms = int(outcome.slow_lane_s * 1000)
-                lanes.slow_down(connection, lane, not_before_ms=now_ms + wait_ms)
-            elif outcome.answered:
-                lanes.resume(connection, lane)
-
-        return write
+        elif outcome.slow_lane_s is not None:
+            wait_ms = int(outcome.slow_lane_s * 1000)
+            lanes.slow_down(connection, lane, not_before_ms=now_ms + wait_ms)
 
     def _retry(self, delivery: Delivery, reason: str) -> Outcome:
         return retry(delivery, reason, age_s=self._age_s(delivery), random=self.jitter)

@@ -22,6 +22,7 @@ from kit.dodo import DodoClient
 from kit.forwarder import LEASE_S, Forwarder
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger import Ledger, claims, deliveries, lanes, schema
+from kit.ledger.duties import find_duties
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.visits import record_visit, visit_from_pageview
 from kit.lookups import Lookups
@@ -170,7 +171,7 @@ class World:
 
     async def waits_s(self) -> float | None:
         """Return in how many seconds something is due."""
-        due_ms = await self.ledger.read(claims.next_due_ms)
+        due_ms = (await self.ledger.read(find_duties)).delivery_due_ms
         return None if due_ms is None else due_ms / 1000 - self.clock.now
 
     async def settle(self, forwarder: Forwarder, *, within_s: float = 1000.0) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeVar, cast
 
@@ -21,6 +21,7 @@ from kit.ledger.writer import Job, Writer
 __all__ = ["Ledger"]
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Ledger:
@@ -49,7 +50,7 @@ class Ledger:
         return cls(open_engines(url), clock=clock)
 
     def _start_writer(self, engine: Engine) -> Writer:
-        return Writer(engine, insert_rows=insert_events, on_commit=self._announce)
+        return Writer(engine, on_commit=self._announce)
 
     @property
     def alive(self) -> bool:
@@ -88,7 +89,7 @@ class Ledger:
         }
         if not self.alive:  # of the two writers; what only one of them can do, nobody may rely on
             raise LedgerUnavailable("the ledger's writer has died; restart the server")
-        stored = await self._intake.submit(Job(None, row=row))
+        stored = await self._intake.submit(Job(together=insert_events, item=row, tells=True))
         return "accepted" if stored else "duplicate"
 
     async def write(self, write: Callable[[Connection], T]) -> T:
@@ -99,6 +100,17 @@ class Ledger:
         change nothing but the database. Raises LedgerUnavailable.
         """
         return cast("T", await self._writer.submit(Job(write)))
+
+    async def write_together(
+        self, together: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item
+    ) -> T:
+        """
+        `write`, for many callers at once where these wait at the same time.
+
+        `together` gets the items of all that ask for it, and returns a result for each. One whose
+        item breaks a rule of the database fails alone. Raises LedgerUnavailable.
+        """
+        return cast("T", await self._writer.submit(Job(together=together, item=item)))
 
     def note(self, write: Callable[[Connection], Any]) -> None:
         """Write something that may be lost and must delay nothing, such as a pageview."""

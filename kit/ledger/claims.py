@@ -1,17 +1,16 @@
 """Leases on `deliveries`: who may send what is due, and what came of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, bindparam, case, func, select, update
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from kit.helpers.dodo_datafast import Payment
-from kit.ledger.deliveries import FORGOTTEN, one, payment_of
+from kit.ledger.deliveries import payment_of
 from kit.ledger.lanes import lock_lane
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, visits
-from kit.ledger.tombstones import is_forgotten
 
 MAX_ATTEMPTS = 300
 
@@ -25,22 +24,8 @@ _DUE = (
 )
 _NEW = _DUE.where(deliveries.c.replayed_at_ms.is_(None))
 _REPLAYED = _DUE.where(deliveries.c.replayed_at_ms.is_not(None))
-_NEXT_DUE = select(func.min(deliveries.c.due_at_ms))
 _UNDER_WAY = select(func.count()).where(
     deliveries.c.state == "sending", deliveries.c.due_at_ms > bindparam("now_ms")
-)
-_VISITOR = select(deliveries.c.visitor_id, deliveries.c.visitor_source).where(
-    deliveries.c.transaction_id == bindparam("wanted")
-)
-_LEASED = update(deliveries).where(
-    deliveries.c.transaction_id == bindparam("wanted"),
-    deliveries.c.owner == bindparam("claimant"),
-    deliveries.c.state == "sending",
-)
-_FREEZE = _LEASED.values(
-    first_sent_at_ms=func.coalesce(
-        deliveries.c.first_sent_at_ms, bindparam("now_ms", type_=BigInteger)
-    )
 )
 
 
@@ -77,8 +62,6 @@ class Delivery:
 
     def proven(self) -> dict[str, Any]:
         """Return what is settled by the first send, as the columns that hold it."""
-        if self.first_sent_at_ms is not None:
-            return {}
         return {
             "renewal": self.payment.renewal,
             "renewal_proven": self.renewal_proven,
@@ -193,60 +176,6 @@ def _delivery(row: Row) -> Delivery:
     )
 
 
-def sendable(connection: Connection, delivery: Delivery) -> Delivery:
-    """
-    Return a delivery as it may be sent at this moment: nameless if its visitor was forgotten.
-
-    Every report passes here just before it is sent, since it may have been claimed, or its visitor
-    looked up, before the visitor asked to be forgotten.
-    """
-    payment = delivery.payment
-    row = connection.execute(_VISITOR, {"wanted": payment.transaction_id}).one()
-    named = {payment.datafast_visitor_id, row.visitor_id} - {None}
-    if not (
-        "forgotten" in (delivery.visitor_source, row.visitor_source)
-        or any(is_forgotten(connection, visitor_id) for visitor_id in named)
-    ):
-        return delivery
-    connection.execute(one(payment.transaction_id).values(**FORGOTTEN))
-    nameless = replace(payment, datafast_visitor_id=None, email=None, name=None, customer_id=None)
-    return replace(delivery, payment=nameless, visitor_source="forgotten")
-
-
-def freeze_delivery(
-    connection: Connection,
-    transaction_id: str,
-    *,
-    owner: str,
-    now_ms: int,
-    proven: Mapping[str, Any] | None = None,
-) -> bool:
-    """
-    Mark a delivery as sent for the first time, with what was `proven` on the way here.
-
-    From here on nothing but the visitor may change. Returns False when the lease was lost.
-    """
-    leased = {"wanted": transaction_id, "claimant": owner}
-    frozen = connection.execute(_FREEZE, {**leased, "now_ms": now_ms, **(proven or {})})
-    return frozen.rowcount == 1
-
-
-def finish_delivery(
-    connection: Connection, transaction_id: str, *, owner: str, **values: Any
-) -> bool:
-    """Write down what came of a claim; False when a late worker no longer owns it."""
-    leased = {"wanted": transaction_id, "claimant": owner}
-    finished = connection.execute(_LEASED, {**leased, "owner": None, **values})
-    return finished.rowcount == 1
-
-
-def mark_deleted(connection: Connection, transaction_id: str, *, owner: str) -> None:
-    """Write down that DataFast has forgotten a payment, so that it can be reported anew."""
-    leased = {"wanted": transaction_id, "claimant": owner}
-    undone = {"delete_first": False, "visitor_dropped": False, "first_sent_at_ms": None}
-    connection.execute(_LEASED, {**leased, **undone})
-
-
 def release_claims(connection: Connection, *, owner: str, now_ms: int) -> int:
     """
     Give back what an owner that ends had leased, due at once for whoever comes next.
@@ -278,9 +207,3 @@ def release_orphans(connection: Connection, *, owner: str, now_ms: int) -> int:
         .values(due_at_ms=now_ms)
     )
     return released.rowcount
-
-
-def next_due_ms(connection: Connection) -> int | None:
-    """Return when the next delivery is due, or None."""
-    value = connection.scalar(_NEXT_DUE)
-    return int(value) if value is not None else None

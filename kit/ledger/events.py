@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger.intake import insert_new
@@ -14,7 +14,6 @@ from kit.ledger.schema import events, refusals
 MAPPING_BATCH = 32
 
 _ONE = update(events).where(events.c.webhook_id == bindparam("wanted"))
-_HAS_STORED = select(exists().where(events.c.state == "stored"))
 _STORED = (
     select(events)
     .where(events.c.state == "stored")
@@ -54,11 +53,6 @@ def _count_repeat(connection: Connection, row: dict[str, Any]) -> None:
             bodies_differ=or_(events.c.bodies_differ, events.c.body_sha256 != row["body_sha256"]),
         )
     )
-
-
-def has_stored_events(connection: Connection) -> bool:
-    """Tell whether a message waits to be read."""
-    return bool(connection.scalar(_HAS_STORED))
 
 
 def stored_events(connection: Connection) -> Sequence[Row]:

@@ -71,19 +71,31 @@ def budget_of(row: Row | None, *, per_minute: float, now_ms: int) -> Budget:
 
 
 def reserve(
-    connection: Connection, lane: str, *, per_minute: float, now_ms: int, patience_ms: int
-) -> int:
+    connection: Connection,
+    lane: str,
+    *,
+    calls: int = 1,
+    per_minute: float,
+    now_ms: int,
+    patience_ms: int,
+) -> list[int]:
     """
-    Take one call off a lane's budget and return after how many milliseconds it may be made.
+    Take calls off a lane's budget and return after how many milliseconds each may be made.
 
-    Nothing is taken where that is longer than `patience_ms`.
+    Nothing is taken for those that would wait longer than `patience_ms`.
     """
     budget = lock_lane(connection, lane, per_minute=per_minute, now_ms=now_ms)
-    tokens = budget.tokens - 1
-    wait_ms = max(math.ceil(-tokens / _refill_per_ms(per_minute)), budget.not_before_ms - now_ms, 0)
-    if wait_ms <= patience_ms:
-        connection.execute(_LANE, {"wanted": lane, "tokens": tokens, "refilled_at_ms": now_ms})
-    return wait_ms
+    refill = _refill_per_ms(per_minute)
+    not_before_ms = max(budget.not_before_ms - now_ms, 0)
+    waits_ms = [
+        max(math.ceil((taken - budget.tokens) / refill), not_before_ms)
+        for taken in range(1, calls + 1)
+    ]
+    taken = sum(wait_ms <= patience_ms for wait_ms in waits_ms)
+    if taken:
+        left = {"tokens": budget.tokens - taken, "refilled_at_ms": now_ms}
+        connection.execute(_LANE, {"wanted": lane, **left})
+    return waits_ms
 
 
 def slow_down(connection: Connection, lane: str, *, not_before_ms: int) -> None:

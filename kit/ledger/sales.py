@@ -1,5 +1,6 @@
 """Statements on what later messages need to know of earlier ones: payments and what they charge."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
@@ -21,7 +22,7 @@ _READ_AGAIN = (
     .values(state="stored", due_at_ms=None)
 )
 _RELEASE = update(deliveries).where(
-    deliveries.c.depends_on == bindparam("sale"),
+    deliveries.c.depends_on.in_(bindparam("sales", expanding=True)),
     deliveries.c.reason.in_(("awaiting_sale", "original_not_reported")),
 )
 
@@ -251,8 +252,8 @@ def drop_dependents(connection: Connection, payment_id: str) -> None:
     )
 
 
-def release_dependents(connection: Connection, payment_id: str, now_ms: int) -> None:
-    """Let the reversals of a sale go, now that it is reported."""
+def release_dependents(connection: Connection, sales: Sequence[str], now_ms: int) -> None:
+    """Let the reversals of sales go, now that these are reported."""
     connection.execute(
-        _RELEASE, {"sale": payment_id, "state": "ready", "reason": "queued", "due_at_ms": now_ms}
+        _RELEASE, {"sales": sales, "state": "ready", "reason": "queued", "due_at_ms": now_ms}
     )

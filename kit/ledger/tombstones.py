@@ -7,8 +7,9 @@ What is asked here decides that it is neither stored nor sent again.
 
 import hmac
 import secrets
+from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, select
 
 from kit.ledger.rows import insert_or_ignore
 from kit.ledger.schema import meta, tombstones
@@ -17,7 +18,9 @@ _KEY = "tombstone_key"
 _KEY_BYTES = 32
 
 _FIND_KEY = select(meta.c.value).where(meta.c.name == _KEY)
-_IS_BURIED = select(exists().where(tombstones.c.visitor_hash == bindparam("wanted")))
+_BURIED = select(tombstones.c.visitor_hash).where(
+    tombstones.c.visitor_hash.in_(bindparam("wanted", expanding=True))
+)
 
 
 def bury(connection: Connection, visitor_id: str, now_ms: int) -> bool:
@@ -36,9 +39,15 @@ def bury(connection: Connection, visitor_id: str, now_ms: int) -> bool:
 
 def is_forgotten(connection: Connection, visitor_id: str | None) -> bool:
     """Tell whether a visitor asked to be forgotten; where nobody ever did, one small read."""
-    if visitor_id is None or (key := _key(connection)) is None:
-        return False
-    return bool(connection.scalar(_IS_BURIED, {"wanted": _hash(key, visitor_id)}))
+    return visitor_id is not None and bool(forgotten_among(connection, {visitor_id}))
+
+
+def forgotten_among(connection: Connection, visitor_ids: Collection[str]) -> set[str]:
+    """Return those of some visitors who asked to be forgotten."""
+    if not visitor_ids or (key := _key(connection)) is None:
+        return set()
+    hashes = {_hash(key, visitor_id): visitor_id for visitor_id in visitor_ids}
+    return {hashes[found] for found in connection.scalars(_BURIED, {"wanted": list(hashes)})}
 
 
 def _key(connection: Connection) -> str | None:

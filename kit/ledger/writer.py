@@ -32,12 +32,23 @@ Write = Callable[[Connection], Any]
 """Something to do inside a transaction; it may run twice, the first time rolled back."""
 
 
+Together = Callable[[Connection, Sequence[Any]], Sequence[Any]]
+"""What does for many items at once what `Write` does for one, and returns a result for each."""
+
+
 @dataclass(slots=True)
 class Job:
-    """One write and whoever waits for it; `row` marks an event, which are inserted together."""
+    """
+    One write and whoever waits for it.
 
-    write: Write | None
-    row: dict[str, Any] | None = None
+    Instead of a `write` of its own, an `item` for what does all such `together`. One that `tells`
+    wakes the listeners once it is committed.
+    """
+
+    write: Write | None = None
+    together: Together | None = None
+    item: Any = None
+    tells: bool = False
     loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[Any] | None = None
     result: Any = None
@@ -48,19 +59,11 @@ class Writer:
     """
     The one writing connection's thread.
 
-    `insert_rows` stores many events in one statement and returns a result for each.
-    `on_commit` is called in the writer's thread after each commit that stored events.
+    `on_commit` is called there after each commit of a job that `tells`.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        insert_rows: Callable[[Connection, Sequence[dict[str, Any]]], list[Any]],
-        on_commit: Callable[[], None],
-    ) -> None:
+    def __init__(self, engine: Engine, *, on_commit: Callable[[], None]) -> None:
         self._engine = engine
-        self._insert_rows = insert_rows
         self._on_commit = on_commit
         self._jobs: deque[Job] = deque()
         self._notes: deque[Job] = deque()
@@ -169,14 +172,19 @@ class Writer:
             job.error = LedgerUnavailable("the ledger cannot be written at the moment")
 
     def _apply(self, connection: Connection, group: list[Job]) -> None:
-        rows = [job for job in group if job.row is not None]
-        if rows:
-            results = self._insert_rows(connection, [job.row or {} for job in rows])
-            for job, result in zip(rows, results, strict=True):
-                job.result = result
+        items: dict[Together, list[Job]] = {}
+        for job in group:
+            if job.together is not None:
+                items.setdefault(job.together, []).append(job)
         for job in group:
             if job.write is not None:
                 job.result = job.write(connection)
+            elif job.together is not None and items[job.together][-1] is job:
+                # At the place of the last: for none is anything done sooner than it was asked for.
+                jobs = items[job.together]
+                results = job.together(connection, [each.item for each in jobs])
+                for each, result in zip(jobs, results, strict=True):
+                    each.result = result
 
     def _resolve(self, group: list[Job]) -> None:
         by_loop: dict[asyncio.AbstractEventLoop, list[Job]] = {}
@@ -190,7 +198,7 @@ class Writer:
                 loop.call_soon_threadsafe(_deliver, jobs)
             except RuntimeError:  # the loop has closed; what was stored stays stored
                 continue
-        if any(job.row is not None and job.error is None for job in group):
+        if any(job.tells and job.error is None for job in group):
             self._on_commit()
 
 

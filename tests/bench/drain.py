@@ -31,7 +31,7 @@ from kit.forwarder import Forwarder
 from kit.helpers.dodo_datafast import Signed, Visitor
 from kit.ledger import Ledger
 from kit.ledger.checkouts import begin_checkout, finish_opening
-from kit.ledger.claims import next_due_ms
+from kit.ledger.duties import find_duties
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.schema import deliveries
 from kit.ledger.visits import record_visit
@@ -119,7 +119,7 @@ async def drain(url: str, address: str, number: int) -> Times:
             pass
         mapped = time.perf_counter()
         work = asyncio.create_task(forwarder.run())
-        while await ledger.read(next_due_ms) is not None:
+        while (await ledger.read(find_duties)).delivery_due_ms is not None:
             if work.done():
                 work.result()
             await asyncio.sleep(0.05)

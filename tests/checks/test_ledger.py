@@ -14,12 +14,13 @@ from kit.helpers.dodo_datafast import Signed, Visitor
 from kit.hops import Hop
 from kit.ledger import Ledger
 from kit.ledger.checkouts import begin_checkout, finish_opening
-from kit.ledger.claims import claim_deliveries, finish_delivery, freeze_delivery
+from kit.ledger.claims import claim_deliveries
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.events import count_refusal
 from kit.ledger.lanes import lane_name, lock_lane, pause
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.schema import deliveries, meta
+from kit.ledger.sendings import finish_deliveries, freeze_deliveries
 from kit.sandbox import fixtures
 from tests.checks.conftest import DATAFAST, ENVIRON, NOW, World, reasons
 from tests.databases import connected
@@ -217,10 +218,9 @@ def test_what_waits_for_a_person(connection: Connection, world: World) -> None:
     [claimed] = claim_deliveries(
         connection, lane=LANE, owner="me", per_minute=60, now_ms=NOW_MS, lease_ms=1000, limit=1
     )
-    sent = claimed.payment.transaction_id
-    freeze_delivery(connection, sent, owner="me", now_ms=NOW_MS)
+    freeze_deliveries(connection, [claimed], owner="me", now_ms=NOW_MS)
     answer = {"state": "parked", "reason": "rejected", "verdict": "rejected", "due_at_ms": None}
-    finish_delivery(connection, sent, owner="me", **answer)
+    finish_deliveries(connection, {claimed.payment.transaction_id: answer}, owner="me")
     parked = [hop for hop in look(connection, world) if hop.name == "Parked"]
 
     assert [(hop.reason, hop.seen) for hop in parked] == [

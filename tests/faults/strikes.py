@@ -25,7 +25,7 @@ import kit.server
 import kit.web.receiver
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.ledger import Ledger, claims
+from kit.ledger import Ledger, sendings
 from kit.sender import Pace, Sender
 from tests.faults.trace import trace
 
@@ -142,10 +142,10 @@ STRIKES: Mapping[str, Callable[[], None]] = MappingProxyType(
         "before the commit": at_the_commit,
         "after the commit, before the 200": lambda: after(Ledger, "record"),
         "after the claim": lambda: before(Sender, "deliver"),
-        "before the first send is marked": lambda: before(claims, "freeze_delivery"),
+        "before the first send is marked": lambda: before(sendings, "freeze_deliveries"),
         "before the report is sent": lambda: before(DataFastClient, "record_payment"),
         "after the report was answered": lambda: after(DataFastClient, "record_payment"),
-        "before the end is written": lambda: before(claims, "finish_delivery"),
+        "before the end is written": lambda: before(sendings, "finish_deliveries"),
         "when the deadly message comes": die_of_a_message,
         "a disk that fills": fill_the_disk,
         "few files": allow_few_files,

@@ -1,5 +1,6 @@
 """Leases, attempts and budgets: who may send what, and when."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,20 +13,20 @@ from kit.ledger.claims import (
     MAX_ATTEMPTS,
     Delivery,
     claim_deliveries,
-    finish_delivery,
-    freeze_delivery,
-    next_due_ms,
     release_orphans,
 )
 from kit.ledger.deliveries import find_delivery
+from kit.ledger.duties import find_duties
 from kit.ledger.engine import Engines
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries
+from kit.ledger.sendings import finish_deliveries, freeze_deliveries
 from kit.ledger.visits import record_visit, visit_from_pageview
 from tests.ledger.conftest import Message, Store
 
 NOW_MS = 1_790_856_000_000
+ATTRIBUTED = {"state": "done", "reason": "attributed", "due_at_ms": None}
 LEASE_MS = 60_000
 VISITOR_ID = "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11"
 
@@ -59,9 +60,10 @@ def reserve(
     patience_ms: int = 5000,
 ) -> int:
     """Ask for one call, as a sender does."""
-    return lanes.reserve(
+    [wait_ms] = lanes.reserve(
         connection, "lane", per_minute=per_minute, now_ms=now_ms, patience_ms=patience_ms
     )
+    return wait_ms
 
 
 def ids(claimed: list[Delivery]) -> list[str]:
@@ -106,7 +108,7 @@ def test_a_claim_leases_and_counts(connection: Connection, queue: Any) -> None:
     assert (claimed[0].attempts, row["attempts"]) == (1, 1)
     assert (claimed[0].state, claimed[0].reason) == ("ready", "queued")
     assert (row["state"], row["owner"], row["due_at_ms"]) == ("sending", "me", NOW_MS + LEASE_MS)
-    assert next_due_ms(connection) == NOW_MS + LEASE_MS
+    assert find_duties(connection).delivery_due_ms == NOW_MS + LEASE_MS
 
 
 def test_what_is_leased_is_nobody_elses(connection: Connection, queue: Any) -> None:
@@ -133,15 +135,13 @@ def test_the_longest_due_go_first(connection: Connection, queue: Any) -> None:
 def test_a_late_workers_word_is_ignored(connection: Connection, queue: Any) -> None:
     """Neither its start nor its end counts once somebody else owns the row."""
     queue(1)
-    claim(connection, owner="first")
+    late = claim(connection, owner="first")
     claim(connection, owner="second", now_ms=NOW_MS + LEASE_MS)
-    frozen = freeze_delivery(connection, "pay_0", owner="first", now_ms=NOW_MS)
-    finished = finish_delivery(
-        connection, "pay_0", owner="first", state="done", reason="attributed", due_at_ms=None
-    )
+    frozen = freeze_deliveries(connection, late, owner="first", now_ms=NOW_MS)
+    finished = finish_deliveries(connection, {"pay_0": ATTRIBUTED}, owner="first")
     row = row_of(connection)
 
-    assert (frozen, finished) == (False, False)
+    assert (frozen, finished) == ([None], set())
     assert (row["state"], row["owner"], row["first_sent_at_ms"]) == ("sending", "second", None)
 
 
@@ -149,10 +149,9 @@ def test_the_first_send_is_marked_once(connection: Connection, queue: Any) -> No
     """A repeat does not move it."""
     queue(1)
     for moment in (NOW_MS, NOW_MS + LEASE_MS):
-        claim(connection, now_ms=moment)
-        assert freeze_delivery(
-            connection, "pay_0", owner="me", now_ms=moment, proven={"confirmed": True}
-        )
+        [claimed] = claim(connection, now_ms=moment)
+        leaving = [replace(claimed, confirmed=True)]
+        assert freeze_deliveries(connection, leaving, owner="me", now_ms=moment) == leaving
 
     assert row_of(connection)["first_sent_at_ms"] == NOW_MS
     assert row_of(connection)["confirmed"] is True
@@ -164,8 +163,7 @@ def test_a_send_that_proved_nothing_leaves_the_rest_alone(
     """Only what was asked at Dodo on the way becomes certain."""
     queue(1)
     before = row_of(connection)
-    claim(connection)
-    freeze_delivery(connection, "pay_0", owner="me", now_ms=NOW_MS)
+    freeze_deliveries(connection, claim(connection), owner="me", now_ms=NOW_MS)
     after = row_of(connection)
     names = ("confirmed", "renewal", "renewal_proven", "visitor_id", "visitor_source")
 
@@ -177,12 +175,11 @@ def test_a_finished_row_is_not_due(connection: Connection, queue: Any) -> None:
     """And its end cannot be written twice."""
     queue(1)
     claim(connection)
-    values: dict[str, Any] = {"state": "done", "reason": "attributed", "due_at_ms": None}
-    first = finish_delivery(connection, "pay_0", owner="me", **values)
-    second = finish_delivery(connection, "pay_0", owner="me", **values)
+    first = finish_deliveries(connection, {"pay_0": ATTRIBUTED}, owner="me")
+    second = finish_deliveries(connection, {"pay_0": ATTRIBUTED}, owner="me")
 
-    assert (first, second) == (True, False)
-    assert next_due_ms(connection) is None
+    assert (first, second) == ({"pay_0"}, set())
+    assert find_duties(connection).delivery_due_ms is None
     assert row_of(connection)["owner"] is None
 
 
@@ -267,7 +264,7 @@ def test_what_is_under_way_is_left_its_share_of_the_budget(
     third = claim(connection, limit=40)
     for each in (*first, *second):
         reserve(connection)
-        finish_delivery(connection, each.payment.transaction_id, owner="me", state="done")
+        finish_deliveries(connection, {each.payment.transaction_id: {"state": "done"}}, owner="me")
     later = claim(connection, limit=40, now_ms=NOW_MS + 6667)
 
     assert (len(first), len(second), third) == (3, 2, [])
@@ -292,7 +289,7 @@ def test_a_question_about_a_visitor_is_paid_for_beforehand(
     with_questions = ids(claim(connection))
     for transaction_id in with_questions:
         assert [reserve(connection), reserve(connection)] == [0, 0]
-        finish_delivery(connection, transaction_id, owner="me", state="done", due_at_ms=None)
+        finish_deliveries(connection, {transaction_id: ATTRIBUTED}, owner="me")
     too_little = ids(claim(connection, now_ms=NOW_MS + 1200))
     next_one = ids(claim(connection, now_ms=NOW_MS + 2000))
     change(connection, "pay_0", due_at_ms=NOW_MS - 100, first_sent_at_ms=NOW_MS)

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select, update
 from kit.helpers.dodo_datafast import Visitor
 from kit.ledger import Ledger
 from kit.ledger.checkouts import find_checkout, record_return
-from kit.ledger.claims import finish_delivery, freeze_delivery
 from kit.ledger.erasure import (
     Reported,
     Traces,
@@ -23,6 +22,7 @@ from kit.ledger.erasure import (
     withdraw,
 )
 from kit.ledger.schema import events, payments, subscriptions, visits
+from kit.ledger.sendings import finish_deliveries, freeze_deliveries
 from kit.ledger.tombstones import is_forgotten
 from tests.ledger.conftest import Clock, Message, Store, store_messages
 from tests.ledger.scenes import (
@@ -313,10 +313,12 @@ def test_a_report_on_its_way_is_deleted_after_it_has_arrived(
     """Its worker is not stopped, so the delete waits for the end of the lease."""
     sell(connection, message, store, "pay_1", **named(VISITOR))
     [claimed] = claim(connection)
-    freeze_delivery(connection, "pay_1", owner="me", now_ms=NOW_MS)
+    freeze_deliveries(connection, [claimed], owner="me", now_ms=NOW_MS)
     lease_ends_ms = report(connection, "pay_1")["due_at_ms"]
     withdraw(connection, forget_now(connection), now_ms=LATER_MS)
-    finished = finish_delivery(connection, "pay_1", owner="me", state="done", reason="attributed")
+    finished = finish_deliveries(
+        connection, {"pay_1": {"state": "done", "reason": "attributed"}}, owner="me"
+    )
     early = claim(connection, owner="other", now_ms=lease_ends_ms - 1)
     [late] = claim(connection, owner="other", now_ms=lease_ends_ms)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, update
 from kit.helpers.dodo_datafast import Visitor
 from kit.hops import REASONS
 from kit.ledger.checkouts import begin_checkout, fail_opening, finish_opening, record_return
-from kit.ledger.claims import claim_deliveries, finish_delivery, freeze_delivery
+from kit.ledger.claims import claim_deliveries
 from kit.ledger.events import count_refusal
 from kit.ledger.journeys import (
     order_journey,
@@ -19,6 +19,7 @@ from kit.ledger.journeys import (
 from kit.ledger.mapping import Policy, map_stored_events
 from kit.ledger.piles import count_piles
 from kit.ledger.schema import deliveries
+from kit.ledger.sendings import finish_deliveries, freeze_deliveries
 from kit.ledger.telling import Journey
 from kit.ledger.visits import record_visit, visit_from_pageview
 from tests.ledger.conftest import Message, Store
@@ -65,20 +66,17 @@ def answer(connection: Connection, state: str, reason: str, verdict: str | None)
         lease_ms=1,
         now_ms=NOW_MS + 5000,
     )
-    for each in claimed:
-        transaction_id = each.payment.transaction_id
-        freeze_delivery(connection, transaction_id, owner="me", now_ms=NOW_MS + 5000)
-        finish_delivery(
-            connection,
-            transaction_id,
-            owner="me",
-            state=state,
-            reason=reason,
-            verdict=verdict,
-            message="DataFast's words",
-            answered_at_ms=NOW_MS + 6000,
-            due_at_ms=None,
-        )
+    freeze_deliveries(connection, claimed, owner="me", now_ms=NOW_MS + 5000)
+    end = {
+        "state": state,
+        "reason": reason,
+        "verdict": verdict,
+        "message": "DataFast's words",
+        "answered_at_ms": NOW_MS + 6000,
+        "due_at_ms": None,
+    }
+    ends = {each.payment.transaction_id: end for each in claimed}
+    finish_deliveries(connection, ends, owner="me")
 
 
 def told(journey: Journey | None) -> list[tuple[str, str]]:

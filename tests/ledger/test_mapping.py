@@ -14,7 +14,7 @@ from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Event, Signed, Visito
 from kit.hops import REASONS
 from kit.ledger import mapping
 from kit.ledger.checkouts import begin_checkout, find_checkout, finish_opening
-from kit.ledger.claims import claim_deliveries, freeze_delivery
+from kit.ledger.claims import claim_deliveries
 from kit.ledger.deliveries import find_delivery
 from kit.ledger.drift import EVENT_TYPES
 from kit.ledger.engine import Engines
@@ -24,6 +24,7 @@ from kit.ledger.replays import Selection
 from kit.ledger.rows import Row
 from kit.ledger.sales import charged_subscriptions
 from kit.ledger.schema import deliveries, events, meta, payments, recoveries
+from kit.ledger.sendings import freeze_deliveries
 from kit.ledger.stamps import moment_of
 from kit.sandbox import fixtures
 from tests.ledger.conftest import Message, Store, store_messages
@@ -79,7 +80,7 @@ def open_checkout(
 
 def send_first_time(connection: Connection) -> None:
     """Claim what is due and mark it as sent."""
-    for claimed in claim_deliveries(
+    claimed = claim_deliveries(
         connection,
         lane="datafast",
         owner="me",
@@ -87,10 +88,8 @@ def send_first_time(connection: Connection) -> None:
         limit=10,
         lease_ms=60_000,
         now_ms=NOW_MS,
-    ):
-        freeze_delivery(
-            connection, claimed.payment.transaction_id, owner="me", now_ms=NOW_MS + 1000
-        )
+    )
+    freeze_deliveries(connection, claimed, owner="me", now_ms=NOW_MS + 1000)
 
 
 def test_a_sale_becomes_one_report(connection: Connection, message: Message, store: Store) -> None:

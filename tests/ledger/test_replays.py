@@ -225,7 +225,7 @@ def test_a_refund_keeps_its_place_behind_the_sale(
     done = replay(connection, Selection(state="parked"), now_ms=LATER_MS)
     waiting = stand(connection, "rfnd_1")
     sent(connection, "pay_1")
-    release_dependents(connection, "pay_1", LATER_MS + 1)
+    release_dependents(connection, ["pay_1"], LATER_MS + 1)
 
     assert fates == {"sale": "send", "refund": "line_up"}
     assert done == (2, 0)

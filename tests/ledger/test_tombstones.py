@@ -8,11 +8,11 @@ from sqlalchemy import Connection, select
 from kit.helpers.dodo_datafast import Visitor
 from kit.hops import REASONS
 from kit.ledger.checkouts import find_checkout, record_return
-from kit.ledger.claims import freeze_delivery, sendable
 from kit.ledger.journeys import order_journey, recent_journeys
 from kit.ledger.mapping import Policy
 from kit.ledger.sales import find_payment, find_subscription, find_visitor, unless_forgotten
 from kit.ledger.schema import events, meta, tombstones, visits
+from kit.ledger.sendings import freeze_deliveries
 from kit.ledger.tombstones import bury, is_forgotten
 from tests.ledger.conftest import Message, Store
 from tests.ledger.scenes import (
@@ -207,8 +207,8 @@ def test_a_visitor_forgotten_after_the_claim_is_not_sent(
         change(connection, "pay_1", visitor_dropped=True)
     [claimed] = claim(connection)
     bury(connection, VISITOR, NOW_MS)
-    frozen = sendable(connection, claimed)
-    freeze_delivery(connection, "pay_1", owner="me", now_ms=NOW_MS, proven=frozen.proven())
+    [frozen] = freeze_deliveries(connection, [claimed], owner="me", now_ms=NOW_MS)
+    assert frozen is not None
     payment, row = frozen.payment, report(connection, "pay_1")
     named_in_it = (
         payment.datafast_visitor_id,
@@ -232,7 +232,7 @@ def test_a_visitor_who_was_not_forgotten_is_sent(
     [claimed] = claim(connection)
     bury(connection, OTHER, NOW_MS)
 
-    assert sendable(connection, claimed) is claimed
+    assert freeze_deliveries(connection, [claimed], owner="me", now_ms=NOW_MS) == [claimed]
 
 
 def test_facts_from_dodo_are_kept_without_a_forgotten_visitor(

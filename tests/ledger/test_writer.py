@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -468,16 +468,19 @@ def test_a_caller_whose_loop_is_gone_does_not_kill_the_writer(
 async def test_results_reach_the_right_caller(engines: Engines) -> None:
     """Whatever the order of events and writes in a group."""
     go_on = threading.Event()
+
+    def numbers(_connection: Connection, items: Sequence[int]) -> Sequence[int]:
+        return items
+
     writer = Writer(
         engines.writing,
-        insert_rows=lambda _, rows: [row["n"] for row in rows],
         on_commit=lambda: None,
     )
     tasks: list[asyncio.Task[Any]] = [
         asyncio.create_task(writer.submit(Job(lambda _: go_on.wait(10))))
     ]
     for number in range(10):
-        row, write = Job(None, row={"n": number}), Job(adding([], number))
+        row, write = Job(together=numbers, item=number), Job(adding([], number))
         tasks += [asyncio.create_task(writer.submit(each)) for each in (row, write)]
     await started(*tasks)
     go_on.set()
