@@ -235,14 +235,16 @@ class CheckoutError(Exception):
         self.retryable = retryable
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Outgoing(_Record):
+class Outgoing(NamedTuple):
     """One HTTP request to make. The headers carry the key, so they stay out of the repr."""
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
-    content: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Outgoing(method={self.method!r}, url={self.url!r})"
 
 
 class CheckoutSession(NamedTuple):
@@ -513,13 +515,15 @@ class PayloadError(Exception):
         self.signed = signed
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Signed(_Record):
-    """One message whose bytes are proven, not yet read."""
+class Signed(NamedTuple):
+    """One message whose bytes are proven, not yet read. They stay out of the repr."""
 
     id: str
     timestamp: datetime
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"Signed(id={self.id!r}, timestamp={self.timestamp!r})"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

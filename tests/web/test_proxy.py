@@ -117,7 +117,6 @@ async def test_exactly_five_headers_of_an_event_go_up(proxied: Shop, upstream: U
         "host": "127.0.0.1:8002",
         "accept": "*/*",
         "accept-encoding": "identity",
-        "connection": "keep-alive",
         "content-length": str(len(body)),
     }
 
