@@ -36,7 +36,7 @@ class Pace:
     lane: str = "datafast"
     per_minute: float = 50.0
     """Calls to DataFast in any minute, all processes together; it allows 60."""
-    concurrency: int = 8
+    concurrency: int = 16
     pageview_wait_s: float = 600.0
     """How long a payment waits for its visitor's first pageview to reach DataFast."""
 
