@@ -1,16 +1,18 @@
 """Carry an action to the ledger: here, or through the running server that owns it."""
 
 import asyncio
+import json
 from typing import Any
 from urllib.parse import urlencode
 
 import click
-import httpx
 
 from kit.actions import perform, plan
-from kit.errors import KitError, LedgerInUse
+from kit.errors import KitError, LedgerInUse, TransportError
+from kit.helpers.dodo_datafast import Outgoing
 from kit.ledger import Ledger
 from kit.settings import Settings
+from kit.transport import open_client, send
 
 TIMEOUT_S = 120.0  # forgetting looks into every stored message
 
@@ -64,15 +66,16 @@ async def ask_server(
     if token is not None:
         headers["Authorization"] = f"Bearer {token.reveal()}"
     url = f"{settings.base_url}/inspector/actions"
+    outgoing = Outgoing("POST", url, headers, urlencode(action).encode())
     try:
-        async with httpx.AsyncClient(timeout=timeout_s, trust_env=False) as http:
-            reply = await http.post(url, content=urlencode(action), headers=headers)
-        answer: dict[str, Any] = reply.json()
-    except (httpx.HTTPError, ValueError):
+        async with open_client() as http:
+            reply = await send(http, outgoing, deadline_s=timeout_s)
+        answer: dict[str, Any] = json.loads(reply.body)
+    except (TransportError, ValueError):
         raise KitError(
             f"the ledger is in use, and its server does not answer at {settings.base_url}: "
             "set KIT_BASE_URL to where it listens, or stop it first"
         ) from None
     if not answer.get("ok"):
-        raise KitError(str(answer.get("error", f"the server answered {reply.status_code}")))
+        raise KitError(str(answer.get("error", f"the server answered {reply.status}")))
     return answer

@@ -168,6 +168,20 @@ def test_other_commands_can_be_told_of_it(tmp_path: Path) -> None:
     assert review_settings({name: value or "" for name, value in written.items()})[1] == ()
 
 
+def test_other_commands_find_the_running_demo_by_its_name(demo: Running, folder: Path) -> None:
+    """Its ledger is the demo's, which they ask, even where no resolver knows `*.localhost`."""
+    variables = {
+        name: value
+        for name, value in dotenv_values(folder / ".kit/demo.env").items()
+        if value is not None
+    }
+    nobody = "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11"
+    done = kit(folder, "forget", nobody, "--dry-run", **variables)
+
+    assert done.returncode == 0, done.stderr
+    assert "http://shop.localhost:" in variables["KIT_BASE_URL"]
+
+
 def test_keys_that_cannot_be_read_are_a_sentence(tmp_path: Path) -> None:
     """A folder that was half written says how to start afresh."""
     (tmp_path / ".kit").mkdir()
