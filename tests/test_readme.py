@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from datetime import date
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from kit import __version__
 from kit.cli import COMMANDS
 from kit.hops import REASONS
 from kit.ledger.drift import EVENT_TYPES
@@ -19,12 +21,14 @@ README = (ROOT / "README.md").read_text()
 
 def blocks(language: str) -> list[str]:
     """Return the README's code blocks of a language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}(?: run)?\n(.*?)```", README, re.DOTALL)
 
 
 def console_lines() -> list[str]:
     """Return each command of the console blocks, and each one that stands in the text."""
-    lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.split("\n")]
+    typed = [line for block in blocks("sh") for line in block.split("\n")]
+    typed += re.findall(r"^\$ ((?:python3 -m )?kit .*)", "".join(blocks("console")), re.MULTILINE)
+    lines = [line.partition("#")[0].strip(" &") for line in typed]
     inline = re.findall(r"`((?:uv run )?(?:python3? -m )?kit [a-z][^`…]*)`", README)
     return sorted({line for line in [*lines, *inline] if line})
 
@@ -106,15 +110,6 @@ def test_each_event_type_in_the_readme_is_one_that_dodo_sends() -> None:
     assert types - EVENT_TYPES == set()
 
 
-def test_the_lines_that_the_demo_prints_are_those_of_the_readme() -> None:
-    """What you will see is what you see."""
-    printed = (ROOT / "kit/cli/site.py").read_text()
-    told = blocks("text")[0].strip().split("\n")
-
-    assert [line for line in told[3:] if line not in printed] == []
-    assert [line.split()[0] for line in told[:3]] == ["Shop", "Inspector", "Sandboxes"]
-
-
 def test_the_files_that_the_readme_shows_are_there() -> None:
     """No link leads to a file that is not in the repository."""
     links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
@@ -135,3 +130,36 @@ def test_the_python_of_the_readme_uses_names_that_the_core_exports() -> None:
         # The frameworks' own words.
         others = {"status_code", "add_middleware", "register_blueprint"}
         assert called - set(dir(core)) <= others
+
+
+def test_a_reader_finds_each_part_where_other_projects_have_it() -> None:
+    """What it is, how to try it, how to use it, how it works, what may go wrong, what changed."""
+    order = [
+        "What you will see",
+        "Put it in your shop",
+        "How it works",
+        "Configuration",
+        "Commands",
+        "Testing your own shop",
+        "Troubleshooting",
+        "Limits",
+        "Licence",
+        "Changelog",
+    ]
+    titles = re.findall(r"^## (.*)", README, re.MULTILINE)
+
+    assert [title for title in titles if title in order] == order
+    assert titles[-1] == "Changelog"
+    assert blocks("mermaid")[0].startswith("sequenceDiagram")
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    """In the form of keepachangelog.com: a version and its day, and what kind of change each is."""
+    versions = re.findall(r"^### (\S+) - (\S+)$", section("Changelog"), re.MULTILINE)
+    kinds = set(re.findall(r"^#### (.*)", section("Changelog"), re.MULTILINE))
+    days = [date.fromisoformat(day) for _, day in versions]
+
+    assert versions[0][0] == __version__
+    assert days == sorted(days, reverse=True)
+    assert kinds
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
