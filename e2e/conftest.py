@@ -40,7 +40,7 @@ NO_TLS = "Cross-Origin-Opener-Policy"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a run choose its browsers, and whether it may download."""
+    """Let a run choose its browsers, whether it may download, and whether it takes pictures."""
     parser.addoption(
         "--browser",
         action="append",
@@ -52,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--network",
         action="store_true",
         help="run e2e/network as well: it downloads DataFast's SDK from npm",
+    )
+    parser.addoption(
+        "--screenshots",
+        action="store_true",
+        help="take the README's pictures anew, in e2e/test_screenshots.py",
     )
 
 

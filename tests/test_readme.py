@@ -113,8 +113,24 @@ def test_each_event_type_in_the_readme_is_one_that_dodo_sends() -> None:
 def test_the_files_that_the_readme_shows_are_there() -> None:
     """No link leads to a file that is not in the repository."""
     links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
+    links += re.findall(r'(?:src|srcset|href)="(?!https?:|#|/)([^"{]+)"', README)
 
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_each_picture_is_shown_by_day_and_by_night_and_in_words() -> None:
+    """Whoever sees none reads what is in it; none is kept that nobody is shown."""
+    kept = {path.name for path in (ROOT / "static/screenshots").iterdir()}
+    pictures = re.findall(r"<picture>(.*?)</picture>", README, re.DOTALL)
+    shown = {name for each in pictures for name in re.findall(r"screenshots/([\w-]+\.png)", each)}
+    said = [re.findall(r'<img src="[^"]+-light\.png" alt="([^"]+)">', each) for each in pictures]
+
+    assert shown == kept
+    assert {name.rpartition("-")[0] for name in kept if name.endswith("-dark.png")} == {
+        name.rpartition("-")[0] for name in kept if name.endswith("-light.png")
+    }
+    assert all(len(alt) == 1 and len(alt[0]) > 20 for alt in said)
+    assert "![" not in README
 
 
 def test_the_python_of_the_readme_uses_names_that_the_core_exports() -> None:

@@ -45,14 +45,14 @@ PAGES = {
 }
 
 
-def fill(url: str, number: int) -> str:
+def fill(url: str, number: int, *, days: int = DAYS) -> str:
     """Write so many journeys, each with a report or more; return the key of one."""
     engines = open_engines(url)
     now_ms = int(time.time() * 1000)
     with engines.writing.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-        store.write(connection, store.journeys(number, days=DAYS, until_ms=now_ms))
+        store.write(connection, store.journeys(number, days=days, until_ms=now_ms))
         _settle(connection, now_ms)
         found = connection.execute(text("SELECT order_ref FROM checkouts ORDER BY created_at_ms"))
         key = f"order:{found.scalars().all()[number // 3]}"

@@ -9,8 +9,11 @@ import sys
 
 import uvloop
 from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from kit.ledger import Ledger
+from kit.resources import resource_dir
 from kit.server import Listener, bind, serve
 from kit.web.guard import SecurityHeaders
 from kit.web.inspector.access import Access
@@ -39,7 +42,9 @@ def main() -> None:
         views,
         Streams(ledger),
     )
-    app = SecurityHeaders(Starlette(routes=inspector.routes()), form_targets=(), secure=False)
+    static = Mount("/static", StaticFiles(directory=resource_dir("static")))
+    routes = [*inspector.routes(), static]
+    app = SecurityHeaders(Starlette(routes=routes), form_targets=(), secure=False)
     with (
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         bind("127.0.0.1", 0) as listening,
