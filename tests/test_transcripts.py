@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import environment
+from tests.shops.serving import free_port
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 WITHIN_S = 20
@@ -65,16 +66,13 @@ def _read(kind: str, text: str) -> Iterator[Typed]:
 
 
 def three_ports() -> int:
-    """Return the first of three free ports in a row."""
-    for first in range(20_000, 30_000, 3):
-        with ExitStack() as stack:
-            try:
-                for port in range(first, first + 3):
-                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
+    """Return the first of three ports in a row on which nobody listens."""
+    while True:
+        first = free_port()
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + 3):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
             return first
-    pytest.fail("no three free ports in a row")
 
 
 @dataclass(slots=True)
