@@ -21,6 +21,9 @@ _READ_AGAIN = (
     .where(events.c.payment_id == bindparam("known"), events.c.state == "waiting")
     .values(state="stored", due_at_ms=None)
 )
+# A payment's own message waits for what it was settled in. Without that, two messages of one
+# payment would have each other read again for ever.
+_READ_OTHERS_AGAIN = _READ_AGAIN.where(events.c.type.not_like("payment.%"))
 _RELEASE = update(deliveries).where(
     deliveries.c.depends_on.in_(bindparam("sales", expanding=True)),
     deliveries.c.reason.in_(("awaiting_sale", "original_not_reported")),
@@ -33,7 +36,9 @@ def record_payment(connection: Connection, facts: Facts, order_ref: str | None) 
     upsert(connection, payments, key="payment_id", values=values | {"order_ref": order_ref})
     for subscription_id in facts.subscription_ids:
         record_charge(connection, subscription_id, facts)
-    connection.execute(_READ_AGAIN, {"known": facts.payment_id})
+    settled = facts.settlement_minor is not None and facts.settlement_currency is not None
+    again = _READ_AGAIN if settled else _READ_OTHERS_AGAIN
+    connection.execute(again, {"known": facts.payment_id})
 
 
 def record_charge(connection: Connection, subscription_id: str, facts: Facts) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 20
-STOP_TIMEOUT_S = 15
+START_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 40
 OWN_VARIABLES = ("DODO_", "DATAFAST_", "KIT_")
 
 

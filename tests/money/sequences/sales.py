@@ -163,6 +163,13 @@ SEQUENCES = (
         policy=SETTLEMENT,
     ),
     Sequence(
+        name="settlement in none of two messages, nor at Dodo",
+        steps=(sold(without=UNSETTLED, id="first"), sold(without=UNSETTLED, id="second")),
+        at_dodo=(sold(settlement_amount=None, settlement_currency=None),),
+        left={"first": "parked settlement_missing", "second": "parked settlement_missing"},
+        policy=SETTLEMENT,
+    ),
+    Sequence(
         name="no payment of this account",
         steps=(sold(),),
         absent=frozenset({"pay_1"}),
