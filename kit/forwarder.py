@@ -14,7 +14,8 @@ from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.ledger import Ledger, claims, events
 from kit.ledger.claims import Delivery
 from kit.ledger.duties import Duties, find_duties
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.retention import keep_tidy
 from kit.ledger.rows import Row
 from kit.lookups import Lookups

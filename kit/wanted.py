@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kit.errors import KitError
 from kit.hops import REASONS
-from kit.ledger.mapping import FOR_A_PERSON
+from kit.ledger.policy import FOR_A_PERSON
 from kit.ledger.replays import Selection
 
 RELEASABLE = (

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from kit.actions import Done, perform, plan, releasable
 from kit.ledger import schema
 from kit.ledger.interventions import recent_interventions
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.outcomes import HORIZON_S
 from kit.wanted import READABLE_AGAIN, RELEASABLE, ActionRefused
 from tests.test_forwarder import PAYMENTS, VISITOR_ID, VISITORS, World, in_process, open_world

@@ -23,7 +23,8 @@ from kit.forwarder import LEASE_S, Forwarder
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger import Ledger, claims, deliveries, lanes, schema
 from kit.ledger.duties import find_duties
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.visits import record_visit, visit_from_pageview
 from kit.lookups import Lookups
 from kit.outcomes import HORIZON_S, PAUSE_S, RECHECK_S

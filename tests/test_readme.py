@@ -86,7 +86,7 @@ def test_the_tables_of_events_hold_every_reason_that_is_skipped_for() -> None:
     """Which event becomes what: the README's codes are those that the code gives."""
     text = section("How it works")
     told = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text[text.index("### Which event") :]))
-    sources = ("kit/helpers/dodo_datafast.py", "kit/ledger/mapping.py")
+    sources = ("kit/helpers/dodo_datafast.py", "kit/ledger/mapping.py", "kit/ledger/reports.py")
     given = {
         code
         for source in sources

@@ -8,7 +8,7 @@ from kit.checks.setup import Setup, is_local, is_same_place
 from kit.errors import DodoError, TransportError
 from kit.helpers.dodo_datafast import dodo_url
 from kit.hops import Hop
-from kit.ledger.mapping import EVENTS_READ
+from kit.ledger.policy import EVENTS_READ
 
 CARD_HOST = "datafa.st"
 CARD_PATH = "/api/v1/payments"

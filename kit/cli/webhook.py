@@ -13,7 +13,7 @@ from kit.cli.shop import env_option, environment, open_dodo
 from kit.dodo import DodoClient
 from kit.errors import DodoError, KitError, SettingsError, TransportError
 from kit.helpers.dodo_datafast import SecretError, dodo_url, signing_key
-from kit.ledger.mapping import EVENTS_READ
+from kit.ledger.policy import EVENTS_READ
 from kit.settings import Settings, review_settings, variable_of
 
 DESCRIPTION = "dodo-datafast-kit"

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from kit.helpers.dodo_datafast import Basis, Event, Known, Original, Payment, Skip, payment_for
 from kit.hops import Hop
 from kit.ledger.accounts import Account
-from kit.ledger.mapping import FOR_A_PERSON, Policy
+from kit.ledger.policy import FOR_A_PERSON, Policy
 from kit.ledger.rows import Row
 from kit.reconcile.kinds import PAYMENT, REFUND, Entry, Kind
 from kit.reconcile.walk import created_ms

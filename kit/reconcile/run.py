@@ -10,7 +10,7 @@ from typing import Any
 from kit.dodo import DodoClient
 from kit.errors import DodoError
 from kit.ledger.accounts import Account, accounts_of, messages_of, sales_between
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.ledger.rows import Row
 from kit.reconcile.books import Books
 from kit.reconcile.findings import (

@@ -24,7 +24,7 @@ from kit.forwarder import Forwarder
 from kit.helpers.dodo_datafast import signing_key
 from kit.ledger import Ledger
 from kit.ledger.lanes import lane_name
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.lookups import Lookups
 from kit.resources import resource_dir
 from kit.sender import Pace

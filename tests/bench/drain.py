@@ -32,7 +32,8 @@ from kit.helpers.dodo_datafast import Signed, Visitor
 from kit.ledger import Ledger
 from kit.ledger.checkouts import begin_checkout, finish_opening
 from kit.ledger.duties import find_duties
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.schema import deliveries
 from kit.ledger.visits import record_visit
 from kit.lookups import Lookups

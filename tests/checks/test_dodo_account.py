@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 
 from kit.checks.dodo_account import check_dodo
-from kit.ledger.mapping import EVENTS_READ
+from kit.ledger.policy import EVENTS_READ
 from tests.checks.conftest import (
     DODO,
     ENVIRON,

@@ -18,7 +18,8 @@ from kit.ledger.claims import claim_deliveries
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.events import count_refusal
 from kit.ledger.lanes import lane_name, lock_lane, pause
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.schema import deliveries, meta
 from kit.ledger.sendings import finish_deliveries, freeze_deliveries
 from kit.sandbox import fixtures

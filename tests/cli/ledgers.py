@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from kit.helpers.dodo_datafast import Signed
 from kit.ledger.engine import open_engines
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.rows import Row
 from kit.sandbox import fixtures
 from tests.ledger.conftest import store_messages

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kit import cli
-from kit.ledger.mapping import EVENTS_READ
+from kit.ledger.policy import EVENTS_READ
 from kit.resources import resource_dir
 from kit.sandbox.dodo import create_dodo
 from tests.servers import serving

@@ -9,7 +9,8 @@ from kit.helpers.dodo_datafast import Visitor
 from kit.ledger.checkouts import begin_checkout, finish_opening
 from kit.ledger.claims import Delivery, claim_deliveries
 from kit.ledger.deliveries import find_delivery
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, events
 from kit.ledger.visits import record_visit, visit_from_pageview

@@ -18,7 +18,8 @@ from kit.ledger.claims import (
 from kit.ledger.deliveries import find_delivery
 from kit.ledger.duties import find_duties
 from kit.ledger.engine import Engines
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries
 from kit.ledger.sendings import finish_deliveries, freeze_deliveries

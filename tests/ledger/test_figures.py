@@ -8,7 +8,8 @@ from sqlalchemy import Connection, update
 from kit.ledger.events import count_refusal
 from kit.ledger.figures import DAY_MS, Figures, read_figures
 from kit.ledger.lanes import Budget, lock_lane, pause
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import Policy
 from kit.ledger.schema import deliveries
 from tests.ledger.conftest import Message, Store
 

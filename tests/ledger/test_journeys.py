@@ -16,8 +16,9 @@ from kit.ledger.journeys import (
     refused_webhooks,
     totals,
 )
-from kit.ledger.mapping import Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
 from kit.ledger.piles import count_piles
+from kit.ledger.policy import Policy
 from kit.ledger.schema import deliveries
 from kit.ledger.sendings import finish_deliveries, freeze_deliveries
 from kit.ledger.telling import Journey

@@ -19,7 +19,8 @@ from kit.ledger.deliveries import find_delivery
 from kit.ledger.drift import EVENT_TYPES
 from kit.ledger.engine import Engines
 from kit.ledger.facts import Facts, read_facts
-from kit.ledger.mapping import EVENTS_READ, Policy, map_stored_events
+from kit.ledger.mapping import map_stored_events
+from kit.ledger.policy import EVENTS_READ, Policy
 from kit.ledger.replays import Selection
 from kit.ledger.rows import Row
 from kit.ledger.sales import charged_subscriptions

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, event, func, select, update
 
 from kit.ledger.erasure import find_traces, forget, withdraw
 from kit.ledger.interventions import note_intervention, recent_interventions
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.ledger.replays import (
     LEFT_ALONE,
     READ_AGAIN,

@@ -9,7 +9,7 @@ from kit.helpers.dodo_datafast import Visitor
 from kit.hops import REASONS
 from kit.ledger.checkouts import find_checkout, record_return
 from kit.ledger.journeys import order_journey, recent_journeys
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.ledger.sales import find_payment, find_subscription, find_visitor, unless_forgotten
 from kit.ledger.schema import events, meta, tombstones, visits
 from kit.ledger.sendings import freeze_deliveries

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TypeAlias
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.messages import ADA, Message
 
 GROSS = Policy()

@@ -3,7 +3,7 @@
 import pytest
 
 from kit.helpers.dodo_datafast import Basis
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.harness import Shop
 from tests.money.messages import disputed, refunded, sold, subscribed
 from tests.money.rows import Sequence

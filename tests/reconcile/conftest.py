@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from kit.forwarder import Forwarder
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, events
 from kit.lookups import Lookups

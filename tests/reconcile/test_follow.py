@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.ledger.schema import deliveries, lanes
 from kit.reconcile.books import OwnBooks
 from kit.reconcile.follow import PATIENCE_S, Fate, Follower

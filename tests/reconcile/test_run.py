@@ -7,7 +7,7 @@ import pytest
 
 from kit.errors import DodoError
 from kit.hops import REASONS
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from kit.ledger.tombstones import bury
 from kit.reconcile.findings import MEANINGS, NEEDS_HANDS
 from kit.reconcile.progress import kept_progress

@@ -1,6 +1,6 @@
 """Money taken back by the bank: once, whatever its stages and whatever was refunded before."""
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.messages import ADA, BEA, Message, disputed, refunded, sold
 from tests.money.rows import Checkout, Pass, Sequence, Stands, back, new
 

@@ -1,6 +1,6 @@
 """Late attribution: the cookie was missing at checkout, and the buyer's own browser may have it."""
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.messages import ADA, BEA, refunded, sold
 from tests.money.rows import Checkout, Pass, Return, Sequence, Stands, back, new
 

@@ -1,6 +1,6 @@
 """Money given back: in parts, early, late, in doubt, and in the figure the sale was counted in."""
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.messages import Message, refunded, sold
 from tests.money.rows import Dodo, Pass, Sequence, Stands, back, new, renewal
 from tests.money.sequences.renewals import FIRST, charge

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.messages import BEA, OLDEST, Message, sold
 from tests.money.rows import Checkout, Report, Sequence, new
 

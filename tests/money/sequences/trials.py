@@ -1,6 +1,6 @@
 """Trials: exactly one report, under both documented behaviours, and the first charge is new."""
 
-from kit.ledger.mapping import Policy
+from kit.ledger.policy import Policy
 from tests.money.messages import ADA, YOUNG, sold, subscribed
 from tests.money.rows import Checkout, Sequence, new, renewal, trial
 from tests.money.sequences.renewals import charge
