@@ -51,6 +51,7 @@ MAY_IMPORT = {
     "sameness": set(),
     "upstream": {"errors"},
     "copyin": FOUNDATION | {"upstream", "sameness"},
+    "worker": FOUNDATION | SERVICES | {"settings", "lookups", "sender", "forwarder"},
     "web": FOUNDATION
     | SERVICES
     | {"forwarder", "sender", "lookups", "actions", "wanted", "reconcile"}

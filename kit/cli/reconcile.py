@@ -29,7 +29,7 @@ from kit.reconcile.pacing import PER_MINUTE, Pacer
 from kit.reconcile.progress import Progress, kept_progress
 from kit.reconcile.run import Reconciliation, Report
 from kit.settings import Settings, read_settings
-from kit.web.app import compose_forwarder, compose_policy
+from kit.worker import compose_forwarder, compose_policy
 
 YOUNGEST_S = 600.0
 """What is younger may still be on its way: Dodo sends a second and third time within this."""

@@ -14,7 +14,7 @@ from kit.forwarder import Forwarder
 from kit.ledger import Ledger
 from kit.logs import configure_logging
 from kit.settings import Settings, read_settings
-from kit.web.app import compose_forwarder
+from kit.worker import compose_forwarder
 
 
 @click.command(name="work")

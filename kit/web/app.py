@@ -1,10 +1,8 @@
 """The composition root: every piece is made here, and put away in reverse order."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import httpx
@@ -12,20 +10,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
-from kit.forwarder import Forwarder
 from kit.helpers.dodo_datafast import signing_key
 from kit.ledger import Ledger
-from kit.ledger.lanes import lane_name
-from kit.ledger.policy import Policy
-from kit.lookups import Lookups
 from kit.resources import resource_dir
 from kit.sender import Pace
 from kit.settings import Settings
@@ -45,7 +37,8 @@ from kit.web.inspector.naming import Naming
 from kit.web.inspector.news import News
 from kit.web.inspector.pages import Inspector
 from kit.web.metrics import Metrics
-from kit.web.pages import Pages, ScriptTag, refusal, wanted_type
+from kit.web.mishaps import Mishaps
+from kit.web.pages import Pages, ScriptTag
 from kit.web.proxy import Proxy, hosts_matcher
 from kit.web.receiver import Receiver
 from kit.web.storefront.capture import Capture
@@ -55,16 +48,11 @@ from kit.web.storefront.consent import MAX_ANSWER_BYTES, ConsentForm
 from kit.web.storefront.cookies import ShopCookies
 from kit.web.storefront.orders import OrderPages
 from kit.web.storefront.shelves import Shelves
+from kit.worker import Work, compose_forwarder
 
 # One buyer, and all of them: Dodo allows an account 240 calls a minute (dodo/api-reference).
 BUYER_LIMIT = Limit(burst=10, per_minute=20)
 SHOP_LIMIT = Limit(burst=60, per_minute=200)
-
-# How long a forwarder that failed rests before it is started again, doubled each time.
-FIRST_PAUSE_S = 1.0
-MAX_PAUSE_S = 60.0
-
-_log = logging.getLogger(__name__)
 
 
 def create_app(
@@ -89,7 +77,7 @@ def create_app(
     """
     forwarder = compose_forwarder(settings, ledger=ledger, dodo=dodo, datafast=datafast, pace=pace)
     lane = forwarder.pace.lane
-    work = _Work(forwarder)
+    work = Work(forwarder)
     health = Health(ledger, work.running, clock)
     receiver = Receiver(
         ledger,
@@ -217,40 +205,6 @@ def create_app(
     return app
 
 
-def compose_policy(settings: Settings) -> Policy:
-    """Tell how this shop counts."""
-    return Policy(
-        basis=settings.revenue_basis,
-        send_customer=settings.send_customer,
-        brands=settings.brands,
-        held_for="test_mode" if settings.holds_test_payments else None,
-        reverse_disputes=settings.disputes == "reverse",
-        hold_s=settings.hold_s,
-    )
-
-
-def compose_forwarder(
-    settings: Settings,
-    *,
-    ledger: Ledger,
-    dodo: DodoClient,
-    datafast: DataFastClient,
-    pace: Pace | None = None,
-) -> Forwarder:
-    """Put a worker together, inside the app or alone."""
-    lane = lane_name(settings.datafast_base_url, settings.datafast_api_key.reveal())
-    policy = compose_policy(settings)
-    pace = replace(pace or Pace(), lane=lane, per_minute=settings.datafast_rate)
-    return Forwarder(
-        ledger,
-        Lookups(ledger, dodo),
-        datafast,
-        policy,
-        pace,
-        retention_days=settings.retention_days,
-    )
-
-
 def _with_visitors(
     app: ASGIApp, settings: Settings, consent: ConsentRule, clock: Callable[[], float]
 ) -> ASGIApp:
@@ -272,31 +226,7 @@ def _with_visitors(
 def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starlette:
     host = urlsplit(settings.base_url).hostname or ""
     host = f"[{host}]" if ":" in host else host
-
-    async def refused(request: Request, problem: Exception) -> Response:
-        status = problem.status_code if isinstance(problem, HTTPException) else 500
-        headers = dict(getattr(problem, "headers", None) or {})
-        titles = {404: "Nothing here", 405: "Not like this", 413: "Too much at once"}
-        message, fix = "There is no page for this request.", "Start again from the front page."
-        if wanted_type(request) == "json":
-            return refusal(status, message, fix=fix, headers=headers)
-        title = titles.get(status, "That did not work")
-        response = pages.problem(request, status=status, title=title, message=message, action=fix)
-        response.headers.update(headers)
-        return response
-
-    async def failed(request: Request, _problem: Exception) -> Response:
-        # Says nothing of the cause: the log has it.
-        message, fix = "Something went wrong on our side.", "Try again in a minute."
-        if wanted_type(request) == "json":
-            return refusal(500, message, fix=fix)
-        try:
-            title = "That is our fault"
-            return pages.problem(request, status=500, title=title, message=message, action=fix)
-        except Exception:
-            _log.exception("the page for what went wrong has failed as well")
-            return PlainTextResponse(f"{message} {fix}\n", 500)
-
+    mishaps = Mishaps(pages)
     return Starlette(
         routes=routes,
         middleware=[
@@ -306,7 +236,7 @@ def _guarded(settings: Settings, pages: Pages, routes: list[BaseRoute]) -> Starl
                 www_redirect=False,
             ),
         ],
-        exception_handlers={HTTPException: refused, Exception: failed},
+        exception_handlers={HTTPException: mishaps.refused, Exception: mishaps.failed},
     )
 
 
@@ -320,41 +250,3 @@ def _script_tag(settings: Settings) -> ScriptTag | None:
         # On loopback a faithful script stays silent unless it is told to speak.
         allow_localhost=is_loopback_host(urlsplit(settings.base_url).hostname or ""),
     )
-
-
-class _Work:
-    """The forwarder's task, for as long as the app lives; one that fails is started again."""
-
-    def __init__(self, forwarder: Forwarder) -> None:
-        self._forwarder = forwarder
-        self._stopping = asyncio.Event()
-        self._runs = False
-
-    def running(self) -> bool:
-        return self._runs
-
-    @asynccontextmanager
-    async def started(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._work(), name="forwarder")
-        try:
-            yield
-        finally:
-            self._stopping.set()
-            self._forwarder.stop()
-            await task
-
-    async def _work(self) -> None:
-        now = asyncio.get_running_loop().time
-        pause_s = FIRST_PAUSE_S
-        while not self._stopping.is_set():
-            self._runs, began = True, now()
-            try:
-                await self._forwarder.run()
-            except Exception:
-                # Webhooks are still taken; whoever asks is told that they are not sent on.
-                self._runs = False
-                _log.critical("the forwarder has stopped; in %.0f s again", pause_s, exc_info=True)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause_s)
-            lasted = now() - began > MAX_PAUSE_S
-            pause_s = FIRST_PAUSE_S if lasted else min(MAX_PAUSE_S, pause_s * 2)

@@ -6,10 +6,10 @@ import sqlite3
 import pytest
 from sqlalchemy import Connection, update
 
+from kit import worker
 from kit.errors import LedgerUnavailable
 from kit.ledger import Ledger
 from kit.ledger.schema import deliveries
-from kit.web import app
 from kit.web.health import FRESH_S, Health
 from tests.web.conftest import Clock, Shop, eventually, payment_event
 
@@ -61,8 +61,8 @@ async def test_a_forwarder_that_fails_is_started_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not ready as long as it fails; a row that nobody can read is put right meanwhile."""
-    monkeypatch.setattr(app, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(app, "MAX_PAUSE_S", 0.01)
+    monkeypatch.setattr(worker, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(worker, "MAX_PAUSE_S", 0.01)
     await shop.chaos(shop.dodo, mode="500")
     await shop.webhook(payment_event())
     await eventually(lambda: shop.rows("deliveries"))
