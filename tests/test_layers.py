@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "sandbox": set(),  # it judges the kit, so it shares nothing with it
     "lab": {"hops"},
     "resources": {"errors"},
-    "settings": {"errors", "helpers"},
+    "variables": {"helpers"},
+    "settings": {"errors", "helpers", "variables"},
     "logs": set(),
     "connections": set(),
     "transport": {"errors", "helpers"},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
     "wanted": FOUNDATION | {"ledger"},  # what an action is asked for
     "actions": FOUNDATION | SERVICES | {"outcomes", "wanted"},
     "reconcile": FOUNDATION | SERVICES,
-    "checks": FOUNDATION | SERVICES | {"settings", "resources", "transport", "lab"},
+    "checks": FOUNDATION | SERVICES | {"settings", "variables", "resources", "transport", "lab"},
     "doctor": FOUNDATION | {"checks"},
     "sameness": set(),
     "upstream": {"errors"},

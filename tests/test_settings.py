@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from kit import settings as module
 from kit.errors import SettingsError
 from kit.settings import (
-    Secret,
     Settings,
     read_settings,
     review_settings,
     setting_names,
     variable_of,
 )
+from kit.variables import Secret
 
 GOOD = {
     "DODO_PAYMENTS_API_KEY": "dodo_test_fixture",

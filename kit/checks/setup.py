@@ -12,8 +12,9 @@ from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.helpers.dodo_datafast import Outgoing
 from kit.hops import Hop
-from kit.settings import Settings, is_loopback, variable_of
+from kit.settings import Settings, variable_of
 from kit.transport import Reply, send
+from kit.variables import is_loopback
 
 DEADLINE_S = 10.0
 MAX_PAGE_BYTES = 4 << 20
