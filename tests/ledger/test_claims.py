@@ -22,7 +22,7 @@ from kit.ledger.mapping import map_stored_events
 from kit.ledger.policy import Policy
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries
-from kit.ledger.sendings import finish_deliveries, freeze_deliveries
+from kit.ledger.sendings import finish_deliveries, freeze_deliveries, mark_deleted
 from kit.ledger.visits import record_visit, visit_from_pageview
 from tests.ledger.conftest import Message, Store
 
@@ -156,6 +156,28 @@ def test_the_first_send_is_marked_once(connection: Connection, queue: Any) -> No
 
     assert row_of(connection)["first_sent_at_ms"] == NOW_MS
     assert row_of(connection)["confirmed"] is True
+
+
+def test_a_report_that_was_deleted_is_marked_as_sent_anew(
+    connection: Connection, queue: Any
+) -> None:
+    """Though its worker still knows when it was sent before; what was proven then stays."""
+    queue(1)
+    change(connection, first_sent_at_ms=NOW_MS - 1, delete_first=True, confirmed=True)
+    [claimed] = claim(connection)
+    mark_deleted(connection, "pay_0", owner="me")
+    between = row_of(connection)["first_sent_at_ms"]
+    freeze_deliveries(
+        connection, [replace(claimed, confirmed=False)], owner="me", now_ms=NOW_MS + 5
+    )
+    row = row_of(connection)
+
+    assert between is None
+    assert (row["first_sent_at_ms"], row["delete_first"], row["confirmed"]) == (
+        NOW_MS + 5,
+        False,
+        True,
+    )
 
 
 def test_a_send_that_proved_nothing_leaves_the_rest_alone(

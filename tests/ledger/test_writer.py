@@ -488,3 +488,45 @@ async def test_results_reach_the_right_caller(engines: Engines) -> None:
     writer.close()
 
     assert results[1:] == [each for number in range(10) for each in (number, f"{number} added")]
+
+
+async def test_what_is_done_together_is_done_no_sooner_than_asked(ledger: Ledger) -> None:
+    """Not before a write that came earlier than one of its items."""
+    done: list[Any] = []
+
+    def together(_connection: Connection, items: Sequence[str]) -> Sequence[str]:
+        done.append(list(items))
+        return [f"{item} done" for item in items]
+
+    async with busy(ledger):
+        tasks: list[asyncio.Task[Any]] = [
+            asyncio.create_task(ledger.write_together(together, "first")),
+            asyncio.create_task(ledger.write(adding(done, "between"))),
+            asyncio.create_task(ledger.write_together(together, "last")),
+            asyncio.create_task(ledger.write(adding(done, "after"))),
+        ]
+        await started(*tasks)
+    answers = await asyncio.gather(*tasks)
+
+    assert done == ["between", ["first", "last"], "after"]
+    assert answers == ["first done", "between added", "last done", "after added"]
+
+
+async def test_one_bad_item_fails_none_that_is_done_with_it(ledger: Ledger) -> None:
+    """The group is redone one by one."""
+
+    def together(connection: Connection, items: Sequence[str | None]) -> Sequence[str | None]:
+        for item in items:
+            connection.execute(insert(meta).values(name=f"name of {item}", value=item))
+        return items
+
+    async with busy(ledger):
+        tasks = [
+            asyncio.create_task(ledger.write_together(together, item)) for item in ("a", None, "b")
+        ]
+        await started(*tasks)
+    first, bad, last = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert (first, last) == ("a", "b")
+    assert isinstance(bad, IntegrityError)
+    assert await names(ledger) == {"name of a", "name of b"}
