@@ -11,6 +11,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kit.web.jar import host_name
+
 Networks = Sequence[IPv4Network | IPv6Network]
 
 _FORWARDING = ("forwarded", "x-forwarded-", "x-real-ip", "cf-", "via", "true-client-ip")
@@ -128,7 +130,7 @@ def is_direct_loopback(connection: HTTPConnection) -> bool:
     tunnel every peer is 127.0.0.1, and a rebound name brings a foreign `Host`.
     """
     address = connection.client.host if connection.client else ""
-    host = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
+    host = host_name(connection.headers.get("host", ""))
     forwarded = any(name.startswith(_FORWARDING) for name in connection.headers)
     return _is_loopback(address) and is_loopback_host(host) and not forwarded
 

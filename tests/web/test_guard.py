@@ -56,6 +56,12 @@ def test_a_request_through_a_unix_socket_is_not_direct() -> None:
     assert client_address(asked, [ip_network("127.0.0.0/8")]) == ""
 
 
+@pytest.mark.parametrize("host", ["[", "[::1", "127.0.0.1:["])
+def test_a_host_that_is_no_name_is_not_this_machine(host: str) -> None:
+    """Anybody may write anything there, and is told no more than a stranger."""
+    assert not is_direct_loopback(connection(("host", host)))
+
+
 def test_forwarding_lists_may_come_in_several_headers() -> None:
     """They are read as one list, from its end."""
     asked = connection(

@@ -210,8 +210,10 @@ async def test_only_who_holds_the_token_reads_them_from_elsewhere(tmp_path: Path
             without = await scraper.get("/metrics")
             wrong = await scraper.get("/metrics", headers={"Authorization": "Bearer wrong"})
             right = await scraper.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+            nonsense = await scraper.get("/metrics", headers={"Host": "["})
         tunnelled = await shop.http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"})
 
+    assert nonsense.status_code == 401
     assert [without.status_code, wrong.status_code, right.status_code] == [401, 401, 200]
     assert without.headers["www-authenticate"] == "Bearer"
     assert tunnelled.status_code == 401
