@@ -127,12 +127,15 @@ def is_direct_loopback(connection: HTTPConnection) -> bool:
     Tell whether a person on this very machine asks.
 
     Peer and `Host` must both be loopback, and nothing may have forwarded the request: behind a
-    tunnel every peer is 127.0.0.1, and a rebound name brings a foreign `Host`.
+    tunnel every peer is 127.0.0.1, and a rebound name brings a foreign `Host`. nginx sets a `Host`
+    of its own and no forwarding header unless it is told to, but asks in HTTP/1.0, as no browser
+    does (1.22, with a bare `proxy_pass`).
     """
     address = connection.client.host if connection.client else ""
     host = host_name(connection.headers.get("host", ""))
     forwarded = any(name.startswith(_FORWARDING) for name in connection.headers)
-    return _is_loopback(address) and is_loopback_host(host) and not forwarded
+    relayed = forwarded or connection.scope.get("http_version") == "1.0"
+    return _is_loopback(address) and is_loopback_host(host) and not relayed
 
 
 def is_loopback_host(host: str) -> bool:

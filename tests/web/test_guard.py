@@ -62,6 +62,14 @@ def test_a_host_that_is_no_name_is_not_this_machine(host: str) -> None:
     assert not is_direct_loopback(connection(("host", host)))
 
 
+def test_a_reverse_proxy_that_tells_nothing_is_known_by_its_protocol() -> None:
+    """Nginx with a bare `proxy_pass` names itself by loopback, and asks in HTTP/1.0."""
+    asked = connection(("host", "127.0.0.1:8000"), ("connection", "close"))
+    asked.scope["http_version"] = "1.0"
+
+    assert not is_direct_loopback(asked)
+
+
 def test_forwarding_lists_may_come_in_several_headers() -> None:
     """They are read as one list, from its end."""
     asked = connection(

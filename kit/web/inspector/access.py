@@ -13,7 +13,12 @@ SIGNED_IN_S = 12 * 3600
 
 
 class Access:
-    """Checks each request to the inspector; without a token only direct loopback is let in."""
+    """
+    Checks each request to the inspector; without a token only direct loopback is let in.
+
+    Where a token is set it is asked for on the machine itself too: a reverse proxy that tells
+    nothing of its client looks no different.
+    """
 
     def __init__(self, *, token: str | None, keys: Sequence[str], secure: bool) -> None:
         self._token = token
@@ -28,8 +33,8 @@ class Access:
 
     def admits(self, connection: HTTPConnection) -> bool:
         """Tell whether this request may see the inspector."""
-        if is_direct_loopback(connection):
-            return True
+        if self._token is None:
+            return is_direct_loopback(connection)
         scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.accepts(presented.strip()):
             return True
@@ -39,7 +44,7 @@ class Access:
             )
         except BadData:
             return False
-        return self._token is not None and value == self._mark(self._token)
+        return bool(value == self._mark(self._token))
 
     def accepts(self, presented: str) -> bool:
         """Compare a token in constant time."""
