@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -52,6 +52,12 @@ def file_of(url: URL) -> Path:
 def _own(path: Path) -> Callable[[], None]:
     """Hold a second small file exclusively: free again the moment this process is gone."""
     beside = path.with_name(path.name + ".owner")
+    try:
+        # Whoever may read it can hold it, and no server would start.
+        with suppress(FileExistsError):
+            os.close(os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as problem:
+        raise LedgerUnavailable(f"cannot make {beside.name}: {problem.strerror}") from None
     try:
         lock = sqlite3.connect(beside, timeout=0, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as problem:

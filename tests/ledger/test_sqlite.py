@@ -46,6 +46,20 @@ def test_the_writing_connection_survives_a_power_cut(engines: Engines) -> None:
     assert found == ["wal", 2, 2000]
 
 
+def test_every_file_is_this_users_alone(path: Path) -> None:
+    """Whoever may read the lock can hold it, and keep every server from starting."""
+    before = os.umask(0o022)
+    try:
+        engines = open_engines(f"sqlite:///{path}")
+        modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+        engines.close()
+    finally:
+        os.umask(before)
+
+    assert {path.name, f"{path.name}.owner"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_file_opened_again_is_still_durable(path: Path) -> None:
     """The settings belong to the connection, so every start makes them anew."""
     open_engines(f"sqlite:///{path}").close()
