@@ -20,8 +20,11 @@ async def read_form(request: Request) -> dict[str, str]:
     try:
         async with asyncio.timeout(BODY_DEADLINE_S):
             text = (await request.body()).decode("ascii")
-        return dict(parse_qsl(text, max_num_fields=MAX_FIELDS, strict_parsing=bool(text)))
+        fields = dict(parse_qsl(text, max_num_fields=MAX_FIELDS, strict_parsing=bool(text)))
     except (TimeoutError, ClientDisconnect):
         raise HTTPException(408, headers={"Connection": "close"}) from None
     except ValueError:
         raise HTTPException(400, "this is no form of this shop") from None
+    if any("\0" in value for value in fields.values()):
+        raise HTTPException(400, "no field of this shop holds a NUL")
+    return fields

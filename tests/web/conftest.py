@@ -203,7 +203,7 @@ async def open_shop(
     """Run a shop; its upstreams are sandboxes unless others are given."""
     clock = clock or Clock()
     file = folder / "shop.db"
-    chosen = settings(KIT_DATABASE_URL=f"sqlite:///{file}", **environ)
+    chosen = settings(**{"KIT_DATABASE_URL": f"sqlite:///{file}", **environ})
     async with contextlib.AsyncExitStack() as stack:
         if dodo is None:
             dodo = await _started(stack, _sandbox_dodo(folder, clock))

@@ -83,7 +83,7 @@ def place_text(place: Place) -> str:
 def key_of(text: str) -> tuple[str, str]:
     """Read the key of a journey, as "order:ord_…". Raises NotThere."""
     kind, _, key = text.partition(":")
-    if kind not in KINDS or not key:
+    if kind not in KINDS or not key or "\0" in key:  # PostgreSQL would take it for a fault
         raise NotThere("a journey's key is its kind and its id, as in order:ord_…")
     return kind, key
 

@@ -80,7 +80,8 @@ class Inspector:
         """Go to the journey that an id belongs to, whatever it is the id of."""
         if (refused := self.refused(request)) is not None:
             return refused
-        wanted = request.query_params.get("q", "").strip()
+        # No id holds a NUL, and PostgreSQL would take it for a fault.
+        wanted = request.query_params.get("q", "").strip().replace("\0", "")
         try:
             key = await self.ledger.read(lambda connection: find_key(connection, wanted[:200]))
         except LedgerUnavailable:

@@ -310,3 +310,16 @@ async def test_a_visitor_who_came_too_late_has_a_button(shop: Shop) -> None:
     assert [form["action"] for form in before] == ["replay"]
     assert reattribute["transaction_id"] == order["payment_id"]
     assert "deleted at DataFast, then reported with its visitor" in words(planned.text)
+
+
+async def test_an_id_that_postgresql_refuses_is_nobodys(tmp_path: Path, postgres_url: str) -> None:
+    """No text column takes a NUL; that is no fault of the database, and nobody is told so."""
+    async with open_shop(tmp_path, KIT_DATABASE_URL=postgres_url) as shop:
+        looked = [
+            await shop.http.get(path)
+            for path in ("/inspector/find.json?q=%00", "/inspector/journeys/order:%00.json")
+        ]
+        replayed = await shop.http.post("/inspector/actions", data={"action": "replay", "id": "\0"})
+
+    assert [answer.status_code for answer in looked] == [404, 404]
+    assert replayed.status_code == 400
