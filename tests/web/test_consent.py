@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
 from kit.ledger.tombstones import is_forgotten
@@ -109,6 +112,25 @@ def test_an_answer_is_read_from_one_cookie(cookies: str, state: str) -> None:
 def test_a_consent_managers_cookie_can_be_told(accepted: str, value: str, *, yes: bool) -> None:
     """A star stands for the rest of it, and percent signs are read through."""
     assert ConsentRule(required=True, accepted=accepted).accepts(value) is yes
+
+
+@given(accepted=st.text("ab*", min_size=1, max_size=8), value=st.text("ab\n", max_size=12))
+def test_a_star_stands_for_anything(accepted: str, value: str) -> None:
+    """Also for nothing, and for a new line."""
+    pattern = re.escape(accepted).replace(r"\*", ".*")
+    fits = re.fullmatch(pattern, value, re.DOTALL) is not None
+
+    assert ConsentRule(required=True, accepted=accepted).accepts(value) is fits
+
+
+def test_no_cookie_takes_long_to_read() -> None:
+    """Whoever writes the cookie chooses what is compared; a header holds 16 kB of it."""
+    rule = ConsentRule(required=True, accepted="*stat:1*mark:1*pref:1*")
+    began = time.process_time()
+    accepted = rule.accepts("stat:1" * 1300 + "mark:1" * 1300)
+
+    assert accepted is False
+    assert time.process_time() - began < 1
 
 
 # Before it is given
