@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit.web.jar import add_cookies, end_lines, host_name
+from kit.web.jar import add_cookies, cookie_values, end_lines, host_name
 
 State = Literal["given", "refused", "not_asked"]
 
@@ -41,7 +41,7 @@ class ConsentRule:
 
     def state(self, connection: HTTPConnection) -> State:
         """Return the answer of this browser; where several contradict each other it is a no."""
-        answers = self._answers(connection.headers.get("cookie", "")) if self.required else []
+        answers = cookie_values(connection, self.cookie) if self.required else []
         if not answers:
             return "not_asked"
         return "given" if all(map(self.accepts, answers)) else "refused"
@@ -58,10 +58,6 @@ class ConsentRule:
     def can_ask(self) -> bool:
         """Whether the shop's own form can write the answer."""
         return self.required and "*" not in self.accepted
-
-    def _answers(self, cookie_header: str) -> list[str]:
-        pairs = (part.strip(" \t").partition("=") for part in cookie_header.split(";"))
-        return [value for name, equals, value in pairs if equals and name == self.cookie]
 
 
 def _fits(pattern: str, text: str) -> bool:

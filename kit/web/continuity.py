@@ -25,7 +25,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kit.helpers.dodo_datafast import VISITOR_COOKIE, visitor_from_cookies
 from kit.web.consent import ConsentRule
 from kit.web.guard import is_loopback_host
-from kit.web.jar import add_cookies, cookie_line, end_lines, host_name, script_domain
+from kit.web.jar import (
+    add_cookies,
+    cookie_line,
+    cookie_values,
+    end_lines,
+    host_name,
+    last_cookie,
+    script_domain,
+)
 
 LIFE_S = 365 * 24 * 3600  # as long as the script's own cookie
 LINK_PARAMETER: Final = "_df_vid"
@@ -97,11 +105,11 @@ class Continuity:
             return
         asked = HTTPConnection(scope)
         if not self._consent.permits(asked):
-            refused = self._consent.state(asked) == "refused" and self._name in asked.cookies
+            refused = self._consent.state(asked) == "refused" and cookie_values(asked, self._name)
             await self.app(scope, receive, self._sender(send, [self._end()] if refused else []))
             return
         now = int(self._clock())
-        signed = asked.cookies.get(self._name, "")
+        signed = last_cookie(asked, self._name)
         held, current = self._read(signed, now)
         seen = visitor_from_cookies(asked.headers.get("cookie"))
         wanted = _renewed(held, seen.visitor_id, _linked_ids(asked), now)

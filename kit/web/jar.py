@@ -1,4 +1,8 @@
-"""Set-Cookie lines for DataFast's cookies and our copies: their Domain, their end, no cache."""
+"""
+Cookies as they stand in a header, and Set-Cookie lines for DataFast's cookies and our copies.
+
+A line's Domain, its end, and no cache.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,12 +10,31 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 
 # What the tracking script takes for localhost (npm datafast 3.0.18): no Domain there.
 _LOCAL = re.compile(r"localhost|127(?:\.\d+){3}|::1|.+\.local|.+\.localhost")
 _HOST_NAME = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 # Caches that put these above Cache-Control would hand one visitor's cookie to everybody.
 _OTHER_CACHES = ("cdn-cache-control", "surrogate-control", "expires")
+
+
+def cookie_values(connection: HTTPConnection, name: str) -> list[str]:
+    """
+    Return every value that a request has for a cookie, as it stands in the header.
+
+    Not `connection.cookies`, which takes the quotes off each cookie there is: nothing of ours has
+    any, and with 16 kB of backslashes that keeps the server busy for a second (CVE-2024-7592, in
+    Python before 3.11.10 and 3.12.6).
+    """
+    parts = ";".join(connection.headers.getlist("cookie")).split(";")
+    pairs = (part.strip(" \t").partition("=") for part in parts)
+    return [value for found, equals, value in pairs if equals and found == name]
+
+
+def last_cookie(connection: HTTPConnection, name: str) -> str:
+    """Return the last of a cookie's values; empty where there is none."""
+    return (cookie_values(connection, name) or [""])[-1]
 
 
 def host_name(host_header: str) -> str:

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from kit.web.guard import is_direct_loopback
+from kit.web.jar import last_cookie
 
 SIGNED_IN_S = 12 * 3600
 
@@ -39,9 +40,7 @@ class Access:
         if scheme.lower() == "bearer" and self.accepts(presented.strip()):
             return True
         try:
-            value = self._serializer.loads(
-                connection.cookies.get(self._name, ""), max_age=SIGNED_IN_S
-            )
+            value = self._serializer.loads(last_cookie(connection, self._name), max_age=SIGNED_IN_S)
         except BadData:
             return False
         return bool(value == self._mark(self._token))

@@ -8,6 +8,8 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from kit.web.jar import last_cookie
+
 MAX_ORDERS = 8
 ORDERS_MAX_AGE_S = 90 * 24 * 3600
 ATTEMPT_MAX_AGE_S = 24 * 3600
@@ -51,7 +53,7 @@ class ShopCookies:
 
     def orders(self, connection: HTTPConnection) -> list[str]:
         """Return the order refs of this browser, oldest first."""
-        value = self._read(self._orders, connection.cookies.get(self._name, ""), ORDERS_MAX_AGE_S)
+        value = self._read(self._orders, last_cookie(connection, self._name), ORDERS_MAX_AGE_S)
         if not isinstance(value, list):
             return []
         return [ref for ref in value if isinstance(ref, str) and is_order_ref(ref)]
