@@ -1,4 +1,4 @@
-"""What a client may cost: the size and time of its headers, and its share of the connections."""
+"""What a client may cost: the size and time of its headers, its reading, and its connection."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ from uvicorn.server import ServerState
 
 MAX_HEADER_BYTES = 16 * 1024
 HEADER_DEADLINE_S = 10.0
+READING_DEADLINE_S = 30.0  # a page of half a megabyte, at 20 kB/s
 
 
 class _HeadersTooLarge(Exception):  # noqa: N818 - a signal inside this file
@@ -15,10 +16,10 @@ class _HeadersTooLarge(Exception):  # noqa: N818 - a signal inside this file
 
 class Crowd(ServerState):
     """
-    The connections of one server, and which of them owe us bytes: the longest waiting first.
+    The connections of one server, and whose turn it is at which of them: the longest waiting first.
 
     Past `limit` that one is closed for each that comes, so that whoever holds connections open
-    without saying anything keeps no webhook out.
+    without saying anything, or without reading the answers, keeps no webhook out.
     """
 
     def __init__(self, limit: int) -> None:
@@ -31,14 +32,15 @@ class Crowd(ServerState):
         if len(self.connections) > self.limit and self.owing:
             longest = next(iter(self.owing))
             del self.owing[longest]
-            longest.transport.close()
+            longest.transport.abort()
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """
     uvicorn's fast protocol with the limits that it lacks.
 
-    Headers have 16 kB and 10 s; of too many connections the idlest is closed.
+    Headers have 16 kB and 10 s, an answer must be read in 30 s; of too many connections the idlest
+    is closed.
     """
 
     server_state: Crowd
@@ -47,6 +49,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _unread_bytes = 0
     _in_headers = False
     _header_timer: asyncio.TimerHandle | None = None
+    _reading_timer: asyncio.TimerHandle | None = None
     _too_large = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,7 +84,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Owe an answer from here on: this connection is not in the way."""
-        self.server_state.owing.pop(self, None)
+        if not self.flow.write_paused:
+            self.server_state.owing.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -90,10 +94,30 @@ class LimitedProtocol(HttpToolsProtocol):
             self.server_state.owing.pop(self, None)
             self.server_state.owing[self] = None
         super().on_response_complete()
+        if self.transport.is_closing():
+            self._expect_reading()
+
+    def pause_writing(self) -> None:
+        """Give the client its time to read what waits for it."""
+        super().pause_writing()
+        self.server_state.owing.setdefault(self)
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        """Stop the clock: it reads."""
+        super().resume_writing()
+        self._stop_reading_timer()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.server_state.owing.pop(self, None)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        self._give_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave nothing behind."""
         self._stop_timer()
+        self._stop_reading_timer()
         self.server_state.owing.pop(self, None)
         super().connection_lost(exc)
 
@@ -133,9 +157,23 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _expect_headers(self) -> None:
         self._stop_timer()
-        self._header_timer = self.loop.call_later(HEADER_DEADLINE_S, self.transport.close)
+        self._header_timer = self.loop.call_later(HEADER_DEADLINE_S, self._give_up)
 
     def _stop_timer(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _give_up(self) -> None:
+        """Close, once what has been written is read."""
+        self.transport.close()
+        self._expect_reading()
+
+    def _expect_reading(self) -> None:
+        self._stop_reading_timer()
+        self._reading_timer = self.loop.call_later(READING_DEADLINE_S, self.transport.abort)
+
+    def _stop_reading_timer(self) -> None:
+        if self._reading_timer is not None:
+            self._reading_timer.cancel()
+            self._reading_timer = None

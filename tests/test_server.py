@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kit import connections, server
 from kit.cli.shop import open_shop
-from kit.connections import MAX_HEADER_BYTES
+from kit.connections import MAX_HEADER_BYTES, LimitedProtocol
 from kit.errors import KitError
 from kit.server import Listener, bind, serve
 from kit.settings import read_settings
@@ -449,6 +449,71 @@ async def test_50_who_waits_for_an_answer_is_not_the_idlest(narrow: tuple[Echo, 
         answers = [await busy.answer(), await busy.answer()]
 
     assert answers == [b"/ 0\n"] * 2
+
+
+BIG = b"GET /big HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+class Library(Echo):
+    """Has one page that no buffer takes whole."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with it where it is asked for."""
+        if scope.get("path") != "/big":
+            await super().__call__(scope, receive, send)
+            return
+        self.started.set()
+        body = bytes(16 << 20)
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize("asked", [BIG, BIG + BIG], ids=["one-answer", "answers-in-a-row"])
+async def test_50_of_too_many_connections_those_that_never_read_are_closed(
+    monkeypatch: pytest.MonkeyPatch, asked: bytes
+) -> None:
+    """What nobody reads would be written for ever, and keep everybody else out."""
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
+    library = Library()
+    async with serving(library) as [port], contextlib.AsyncExitStack() as stack:
+        for _ in range(4):
+            reader = await stack.enter_async_context(wire(port))
+            reader.transport.pause_reading()
+            await reader.say(asked)
+            await library.started.wait()
+            library.started.clear()
+        for _ in range(8):
+            client = await stack.enter_async_context(wire(port))
+            await client.say(HELLO + b"\r\n")
+            answer = await client.answer()
+
+    assert answer == b"/ 0\n"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [BIG, BIG + BIG, BIG.replace(b"host", b"connection: close\r\nhost")],
+    ids=["one-answer", "answers-in-a-row", "the-last-answer"],
+)
+async def test_50_an_answer_that_is_not_read_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, asked: bytes
+) -> None:
+    """Also where there is room: the memory that it takes is freed."""
+    monkeypatch.setattr(connections, "READING_DEADLINE_S", DEADLINE_S)
+    lost = asyncio.Event()
+    lose = LimitedProtocol.connection_lost
+
+    def told(protocol: LimitedProtocol, exc: Exception | None) -> None:
+        lose(protocol, exc)
+        lost.set()
+
+    monkeypatch.setattr(LimitedProtocol, "connection_lost", told)
+    async with serving(Library()) as [port], wire(port) as client:
+        client.transport.pause_reading()
+        await client.say(asked)
+        async with asyncio.timeout(5):
+            await lost.wait()
 
 
 # Start and stop

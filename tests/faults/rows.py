@@ -431,7 +431,7 @@ ROWS = (
     ),
     Row(
         50,
-        "slow headers, slow bodies, more idle connections than there are files",
+        "slow headers, slow bodies, answers that nobody reads, more idle connections than files",
         (
             f"{SERVER}::test_50_headers_that_do_not_come_are_given_up",
             f"{SERVER}::test_50_headers_that_dribble_are_given_up",
@@ -439,6 +439,8 @@ ROWS = (
             f"{SERVER}::test_50_a_signed_webhook_is_served_beside_two_thousand_idle_connections",
             f"{SERVER}::test_50_of_too_many_connections_the_idlest_is_closed",
             f"{SERVER}::test_50_who_waits_for_an_answer_is_not_the_idlest",
+            f"{SERVER}::test_50_of_too_many_connections_those_that_never_read_are_closed",
+            f"{SERVER}::test_50_an_answer_that_is_not_read_is_given_up",
             f"{CROWDS}::test_50_webhooks_pass_a_crowd_that_wants_more_files_than_there_are",
             f"{RECEIVER}::test_50_a_body_that_does_not_come_is_given_up",
             f"{CHECKOUT}::test_50_a_form_that_does_not_come_is_given_up",
