@@ -15,7 +15,7 @@ COMMANDS = {
     "work": "Run a forwarder alone, beside servers that share a PostgreSQL.",
     "add": "Copy the helpers into a shop, and see what changed since.",
     "transform": "Print a script for Dodo's dashboard, for shops without a server.",
-    "webhook": "Make Dodo's webhook endpoint, and print its secret once.",
+    "webhook": "Make Dodo's webhook endpoint, and print the variable of its secret.",
     "doctor": "Look at all that a sale passes; say what to mend, and how.",
     "replay": "Send reports and read messages again, after saying which.",
     "forget": "Forget a visitor here and, if wanted, at DataFast.",
