@@ -24,17 +24,14 @@ class SecurityHeaders:
     Middleware: one nonce for each request, and headers that shut everything not asked for.
 
     `form_targets` are the origins a form may lead to: browsers hold every redirect after a post
-    against `form-action`. `script_hosts` are allowed besides the nonce.
+    against `form-action`.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, form_targets: Iterable[str], hosts: Iterable[str] = (), secure: bool
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, form_targets: Iterable[str], secure: bool) -> None:
         self.app = app
-        outside = " ".join(hosts)
         self._policy = (
             "default-src 'none'; img-src 'self' data:; style-src 'self'; "
-            f"script-src 'nonce-{{nonce}}' {outside}; connect-src 'self' {outside}; "
+            "script-src 'nonce-{nonce}'; connect-src 'self'; "
             f"form-action 'self' {' '.join(form_targets)}; "
             "base-uri 'none'; frame-ancestors 'none'"
         ).replace(" ;", ";")

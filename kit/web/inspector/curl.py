@@ -8,8 +8,6 @@ from kit.ledger.deliveries import payment_of
 from kit.ledger.rows import Row
 
 _PLACEHOLDER = "KEY"
-# Documented form of a token's website id; the real one takes its place.
-_NO_WEBSITE = "0" * 24
 
 
 @dataclass(frozen=True, slots=True)
