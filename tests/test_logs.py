@@ -32,6 +32,7 @@ OF_NO_ONE = {
     "script not fetched: %s",
     "script not fetched: DataFast answered %s",
     "the forwarder has stopped; in %.0f s again",
+    "the ledger cannot be read: %s",
     "the ledger cannot be written: %s",
     "the ledger's writer has died",
     "this PostgreSQL runs with fsync=off: after a power cut, events that were answered with 200 "

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeVar, cast
@@ -16,9 +17,11 @@ from kit.ledger.clock import SteadyClock
 from kit.ledger.engine import Engines, open_engines
 from kit.ledger.events import insert_events
 from kit.ledger.stamps import milliseconds
-from kit.ledger.writer import Job, Writer
+from kit.ledger.writer import Job, Writer, cause_of
 
 __all__ = ["Ledger"]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -125,6 +128,7 @@ class Ledger:
             with self._engines.reading.connect() as connection:
                 return read(connection)
         except (DBAPIError, PoolTimeout) as problem:
+            _log.error("the ledger cannot be read: %s", cause_of(problem))
             raise LedgerUnavailable("the ledger cannot be read at the moment") from problem
 
     def subscribe(self) -> asyncio.Event:

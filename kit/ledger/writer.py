@@ -165,7 +165,7 @@ class Writer:
                 group[0].error = _reported(problem)
 
     def _give_up(self, group: list[Job], problem: Exception) -> None:
-        _log.error("the ledger cannot be written: %s", _cause(problem))
+        _log.error("the ledger cannot be written: %s", cause_of(problem))
         if isinstance(problem, InternalError):
             self._engine.dispose()  # a server that became a standby: look for the new primary
         for job in group:
@@ -212,7 +212,7 @@ def _deliver(jobs: list[Job]) -> None:
             job.future.set_result(job.result)
 
 
-def _cause(problem: Exception) -> str:
+def cause_of(problem: Exception) -> str:
     """Return what the database said, without the lines in which it quotes a row."""
     cause, _, _ = str(getattr(problem, "orig", problem)).strip().partition("\n")
     return cause

@@ -314,8 +314,10 @@ async def test_what_dodo_sends_anew_is_listed(shop: Shop) -> None:
     assert "2026-10-01 12:00:00 UTC" in words(news)
 
 
-async def test_an_unreadable_ledger_says_so_in_both(shop: Shop) -> None:
-    """503, not an empty list."""
+async def test_an_unreadable_ledger_says_so_in_both(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """503, not an empty list; and the log, to which both lead, says why."""
     await shop.ledger.write(
         lambda connection: connection.exec_driver_sql("ALTER TABLE visits RENAME TO away")
     )
@@ -326,6 +328,7 @@ async def test_an_unreadable_ledger_says_so_in_both(shop: Shop) -> None:
 
     assert (page.status_code, data.status_code) == (503, 503)
     assert "The ledger cannot be read" in page.text
+    assert "the ledger cannot be read: no such table: visits" in caplog.text
     assert data.json() == {
         "ok": False,
         "status": 503,
