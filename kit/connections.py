@@ -1,8 +1,9 @@
 """What a client may cost: the size and time of its headers, its reading, and its connection."""
 
 import asyncio
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 MAX_HEADER_BYTES = 16 * 1024
@@ -50,6 +51,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _in_headers = False
     _header_timer: asyncio.TimerHandle | None = None
     _reading_timer: asyncio.TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None
     _too_large = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -119,6 +121,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._stop_reading_timer()
         self.server_state.owing.pop(self, None)
+        if self._answered is not None and not self._answered.response_complete:
+            # uvicorn tells the request that came last, be another one under way or not.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
@@ -163,6 +169,10 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _give_up(self) -> None:
         """Close, once what has been written is read."""

@@ -516,6 +516,26 @@ async def test_50_an_answer_that_is_not_read_is_given_up(
             await lost.wait()
 
 
+async def test_an_answer_under_way_hears_that_nobody_waits_for_it() -> None:
+    """Also where other requests have come behind it on the same connection."""
+    began, told = asyncio.Event(), asyncio.Event()
+
+    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await Echo()(scope, receive, send)
+            return
+        while (await receive())["type"] != "http.disconnect":
+            began.set()
+        told.set()
+
+    async with serving(patient) as [port]:
+        async with wire(port) as client:
+            await client.say((HELLO + b"\r\n") * 3)
+            await began.wait()
+        async with asyncio.timeout(5):
+            await told.wait()
+
+
 # Start and stop
 
 
