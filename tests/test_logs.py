@@ -22,7 +22,7 @@ KIT = Path(__file__).resolve().parents[1] / "kit"
 OF_NO_ONE = {
     "the page for what went wrong has failed as well",
     "%s; asking again in %.0f s",
-    "%s bodies and persons dropped after %s days",
+    "%s bodies, persons and visits dropped after %s days",
     "a note was not written: %s",
     "a withdrawn consent was not written down: the ledger takes no writes",
     "a worker ended with code %s; another takes its place",

@@ -2,18 +2,27 @@
 Retention: what was said of a person is dropped after some days; that it was said stays for good.
 
 Ids are kept, so that a message that comes again is still known. What has not been settled keeps its
-body, since it must still be read.
+body, since it must still be read. A visit goes whole, unless somebody bought: without that, whoever
+makes up visitors could fill the disk that messages need.
 """
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
 
 from kit.errors import LedgerUnavailable
 from kit.ledger import Ledger
-from kit.ledger.schema import SETTLED_WITH_BODY, WITH_PERSON, deliveries, events
+from kit.ledger.schema import (
+    SETTLED_WITH_BODY,
+    WITH_PERSON,
+    checkouts,
+    deliveries,
+    events,
+    visits,
+)
 
 EVERY_S = 300.0
 BATCH = 200
@@ -27,7 +36,7 @@ async def keep_tidy(ledger: Ledger, *, days: int, every_s: float = EVERY_S) -> N
     while days:
         try:
             if dropped := await tidy(ledger, days=days):
-                _log.info("%s bodies and persons dropped after %s days", dropped, days)
+                _log.info("%s bodies, persons and visits dropped after %s days", dropped, days)
         except LedgerUnavailable as problem:
             _log.warning("nothing dropped: %s", problem)
         await asyncio.sleep(every_s)
@@ -44,6 +53,9 @@ async def tidy(ledger: Ledger, *, days: int) -> int:
     for drop in (drop_old_bodies, drop_old_persons):
         while dropped := await ledger.write(partial(drop, before_ms=before_ms)):
             total += dropped
+    # Most old visits stay, because somebody bought: they are looked through beside the writer.
+    while found := await ledger.read(partial(find_idle_visits, before_ms=before_ms)):
+        total += await ledger.write(partial(drop_visits, visitor_ids=found, before_ms=before_ms))
     return total
 
 
@@ -77,3 +89,25 @@ def drop_old_persons(connection: Connection, *, before_ms: int) -> int:
         update(deliveries).where(columns.transaction_id.in_(oldest)).values(email=None, name=None)
     )
     return connection.execute(dropped).rowcount
+
+
+def find_idle_visits(connection: Connection, *, before_ms: int) -> Sequence[str]:
+    """Return the oldest visitors who were last here before a moment and bought nothing."""
+    found = select(visits.c.visitor_id).where(*_idle(before_ms))
+    return connection.scalars(found.order_by(visits.c.first_seen_at_ms).limit(BATCH)).all()
+
+
+def drop_visits(connection: Connection, *, visitor_ids: Sequence[str], before_ms: int) -> int:
+    """Drop visits, but for those of whoever has come back or bought meanwhile."""
+    dropped = delete(visits).where(visits.c.visitor_id.in_(visitor_ids), *_idle(before_ms))
+    return connection.execute(dropped).rowcount
+
+
+def _idle(before_ms: int) -> tuple[ColumnElement[bool], ...]:
+    visitor_id = visits.c.visitor_id
+    return (
+        visits.c.first_seen_at_ms < before_ms,
+        func.coalesce(visits.c.last_pageview_at_ms, 0) < before_ms,
+        ~exists().where(checkouts.c.visitor_id == visitor_id),
+        ~exists().where(deliveries.c.visitor_id == visitor_id),
+    )

@@ -1,15 +1,24 @@
 """What is dropped after some days, what stays for good, and that it holds nothing up."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import anyio
 import pytest
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 
 from kit.ledger import Ledger, retention
-from kit.ledger.retention import BATCH, drop_old_bodies, drop_old_persons, keep_tidy, tidy
-from kit.ledger.schema import deliveries, events
+from kit.ledger.retention import (
+    BATCH,
+    drop_old_bodies,
+    drop_old_persons,
+    drop_visits,
+    find_idle_visits,
+    keep_tidy,
+    tidy,
+)
+from kit.ledger.schema import deliveries, events, visits
 from tests.ledger.conftest import Clock, Message, Store, store_messages
 from tests.ledger.scenes import (
     EMAIL,
@@ -18,11 +27,13 @@ from tests.ledger.scenes import (
     SEND_ALL,
     VISITOR,
     change,
+    check_out,
     named,
     read_all,
     report,
     sell,
     sent,
+    visit,
 )
 
 DAY_MS = 86_400_000
@@ -114,6 +125,49 @@ def test_persons_of_reports_that_are_done_with_go(
     assert row["visitor_id"] == VISITOR
 
 
+@pytest.mark.parametrize(
+    ("bought", "last_seen_ms", "kept"),
+    [
+        ("nothing", NOW_MS, False),
+        ("nothing", None, False),
+        ("nothing", NOW_MS + DAY_MS, True),
+        ("at our checkout", NOW_MS, True),
+        ("elsewhere", NOW_MS, True),
+    ],
+    ids=["once here", "never seen again", "here lately", "an order", "a report alone"],
+)
+def test_visits_that_led_to_nothing_go(
+    connection: Connection,
+    message: Message,
+    store: Store,
+    bought: str,
+    last_seen_ms: int | None,
+    kept: bool,
+) -> None:
+    """Whoever bought keeps the source that a renewal counts for."""
+    visit(connection)
+    connection.execute(update(visits).values(last_pageview_at_ms=last_seen_ms))
+    if bought == "at our checkout":
+        check_out(connection, "order_1", VISITOR)
+    elif bought == "elsewhere":
+        sell(connection, message, store, "pay_1", **named(VISITOR))
+    found = find_idle_visits(connection, before_ms=NOW_MS + DAY_MS)
+    dropped = drop_visits(connection, visitor_ids=found, before_ms=NOW_MS + DAY_MS)
+
+    assert list(found) == ([] if kept else [VISITOR])
+    assert dropped == len(found)
+    assert connection.scalar(select(func.count()).select_from(visits)) == kept
+
+
+def test_who_comes_back_meanwhile_stays(connection: Connection) -> None:
+    """They are looked for beside the writer, which goes on."""
+    visit(connection)
+    found = find_idle_visits(connection, before_ms=NOW_MS + DAY_MS)
+    connection.execute(update(visits).values(last_pageview_at_ms=NOW_MS + DAY_MS))
+
+    assert drop_visits(connection, visitor_ids=found, before_ms=NOW_MS + DAY_MS) == 0
+
+
 def test_each_statement_takes_a_small_batch_of_the_oldest(
     connection: Connection, message: Message, store: Store
 ) -> None:
@@ -157,7 +211,7 @@ def test_the_oldest_are_found_by_an_index(
 async def test_tidying_drops_all_that_is_too_old(
     ledger: Ledger, clock: Clock, message: Message
 ) -> None:
-    """Bodies and persons, as many batches as it takes, by the ledger's own clock."""
+    """Bodies, persons and visits, as many batches as it takes, by the ledger's own clock."""
 
     def live(connection: Connection) -> None:
         store_messages(connection, message("m0", **named(VISITOR)))
@@ -165,6 +219,8 @@ async def test_tidying_drops_all_that_is_too_old(
         store_messages(connection, *failed)
         read_all(connection, SEND_ALL)
         sent(connection, "pay_example")
+        for number in range(BATCH + 3):
+            visit(connection, str(uuid.UUID(int=number, version=4)))
 
     await ledger.write(live)
     young = await tidy(ledger, days=DAYS)
@@ -178,7 +234,7 @@ async def test_tidying_drops_all_that_is_too_old(
         )
     )
 
-    assert (young, old, again) == (0, BATCH + 6, 0)
+    assert (young, old, again) == (0, BATCH + 6 + BATCH + 3, 0)
     assert left == ({False}, None)
 
 
