@@ -1,16 +1,20 @@
 """Each page in a real browser: for everybody, in light and dark, from phone to desktop."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
+from e2e.accessibility import SCHEMES, violations
 from e2e.conftest import Console, Demo, NewContext
 from e2e.product import Products
 from e2e.test_journey import buy, journey, land, pay, visitor_cookie
+from tests.servers import between, serving
 
 WIDTHS = {"phone": 360, "desktop": 1280}
 # The browser's own measure, of shifts that nobody's input caused; good is 0.1, ours is none.
@@ -82,43 +86,42 @@ ELSEWHERE = {"x-forwarded-for": "203.0.113.9"}
 
 
 def look(page: Page, url: str) -> dict[str, Any]:
-    """Open a page at each width and measure it."""
+    """Open a page at each width in each colour scheme, and measure it."""
     found: dict[str, Any] = {"overflow": {}, "shift": {}, "violations": set()}
     for screen, width in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": 800})
-        page.goto(url)
-        found["shift"][screen] = page.evaluate(SHIFTS)
-        found["overflow"][screen] = page.evaluate(OVERFLOW)
-        violations = Axe().run(page).response["violations"]
-        found["violations"] |= {f"{each['id']}: {each['help']}" for each in violations}
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.goto(url)
+            found["shift"][screen, scheme] = page.evaluate(SHIFTS)
+            found["overflow"][screen, scheme] = page.evaluate(OVERFLOW)
+        found["violations"] |= violations(page)
     return found
 
 
 def assert_within_limits(found: dict[str, Any]) -> None:
     """Nothing overflows, nothing moves while it loads, and axe finds nothing."""
+    screens = [(screen, scheme) for screen in WIDTHS for scheme in SCHEMES]
     assert found == {
-        "overflow": dict.fromkeys(WIDTHS, 0),
-        "shift": dict.fromkeys(WIDTHS, 0),
+        "overflow": dict.fromkeys(screens, 0),
+        "shift": dict.fromkeys(screens, 0),
         "violations": set(),
     }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_within_its_limits(
-    new_context: NewContext, sold: Sold, console: Console, name: str, scheme: str
+    new_context: NewContext, sold: Sold, console: Console, name: str
 ) -> None:
     """
-    Accessible, still and as wide as its screen, on a phone and on a desktop.
+    Accessible, still and as wide as its screen, on a phone and on a desktop, in light and dark.
 
     It asks nobody but its own site, and the browser's console stays empty.
     """
     if name in ("problem", "inspector problem", "sign-in"):
         console.expect("404|401")
     headers = ELSEWHERE if name == "sign-in" else {}
-    context = new_context(
-        color_scheme=scheme, storage_state=sold.cookies, extra_http_headers=headers
-    )
+    context = new_context(storage_state=sold.cookies, extra_http_headers=headers)
     page = context.new_page()
     asked: set[str] = set()
     page.on("request", lambda request: asked.add(request.url))
@@ -129,12 +132,8 @@ def test_a_page_is_within_its_limits(
     assert {each for each in asked if not each.startswith(f"{site}/")} == set()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_question_for_consent_is_within_its_limits(
-    new_context: NewContext, asking: Demo, scheme: str
-) -> None:
+def test_the_question_for_consent_is_within_its_limits(page: Page, asking: Demo) -> None:
     """Asked at once, so that nothing moves when it comes; nothing of DataFast is loaded before."""
-    page = new_context(color_scheme=scheme).new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
 
@@ -143,12 +142,34 @@ def test_the_question_for_consent_is_within_its_limits(
     assert not [url for url in asked if "/js/script" in url or "/api/events" in url]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_plan_of_an_action_is_within_its_limits(
-    new_context: NewContext, sold: Sold, scheme: str
-) -> None:
+def in_pieces(_request: Request, response: Response) -> Response:
+    """Send a page as a slow line does, so that the browser could paint it before it is whole."""
+    if not response.headers["content-type"].startswith("text/html"):
+        return response
+    body, size = bytes(response.body), 400
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), size):
+            yield body[start : start + size]
+            await asyncio.sleep(0.03)
+
+    return StreamingResponse(pieces(), media_type="text/html")
+
+
+def test_a_page_that_comes_in_pieces_does_not_move(page: Page, asking: Demo) -> None:
+    """Header and hero would: they are laid out by what is in them."""
+    shift = {}
+    with serving(between(asking.shop_local, answer=in_pieces)) as url:
+        for screen, width in WIDTHS.items():
+            page.set_viewport_size({"width": width, "height": 800})
+            page.goto(url)
+            shift[screen] = page.evaluate(SHIFTS)
+
+    assert shift == dict.fromkeys(WIDTHS, 0)
+
+
+def test_the_plan_of_an_action_is_within_its_limits(page: Page, sold: Sold) -> None:
     """It is the answer to a form, so a form asks for it."""
-    page = new_context(color_scheme=scheme).new_page()
     page.goto(PAGES["journey"](sold))
     page.get_by_role("button", name=f"Replay… {sold.payment_id}").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Before it is done")
@@ -156,10 +177,9 @@ def test_the_plan_of_an_action_is_within_its_limits(
     for screen, width in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": 800})
         overflow[screen] = page.evaluate(OVERFLOW)
-    violations = Axe().run(page).response["violations"]
 
     assert overflow == dict.fromkeys(WIDTHS, 0)
-    assert [f"{each['id']}: {each['help']}" for each in violations] == []
+    assert violations(page) == set()
 
 
 def test_pages_ask_nobody_but_the_shop(page: Page, demo: Demo) -> None:
