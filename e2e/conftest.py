@@ -1,8 +1,9 @@
 """
 What all journeys share: browsers, a watched page, the running product, and the laboratory.
 
-Every context is traced; the trace and pictures of its pages are kept under `test-results/`, only
-for a test that fails. A page that reports an error in its console fails its test: see `console`.
+Every context is traced: steps, requests and console, with `--looks` what pages looked like at each
+step too. The trace and pictures of its pages are kept under `test-results/`, only for a test that
+fails. A page that reports an error in its console fails its test: see `console`.
 The laboratory's journeys make the continuity matrix, which the run ends with.
 """
 
@@ -47,6 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=ENGINES,
         default=[],
         help="a browser for the continuity matrix; may be repeated (default: all that are found)",
+    )
+    parser.addoption(
+        "--looks",
+        action="store_true",
+        help="have what pages looked like at each step in the traces of failures; it takes longer",
     )
     parser.addoption(
         "--network",
@@ -187,7 +193,7 @@ def console() -> Console:
 
 def _watched(browser: Browser, console: Console, request: Any) -> Iterator[Contexts]:
     """Give contexts; close them all, and keep the traces of a failure."""
-    contexts = Contexts(browser, console)
+    contexts = Contexts(browser, console, with_looks=request.config.getoption("looks"))
     yield contexts
     failed = request.node.stash.get(FAILED, False)
     problems = console.problems()

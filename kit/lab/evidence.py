@@ -62,6 +62,8 @@ class Contexts:
     browser: Browser
     console: Console = field(default_factory=Console)
     defaults: dict[str, Any] = field(default_factory=dict)
+    with_looks: bool = True
+    """Whether a trace has what pages looked like at each step: it costs a third of a journey."""
     opened: list[BrowserContext] = field(default_factory=list)
 
     def open(self, **options: Any) -> BrowserContext:
@@ -69,7 +71,8 @@ class Contexts:
         context = self.browser.new_context(**{**self.defaults, **options})
         context.set_default_timeout(TIMEOUT_MS)
         self.console.watch(context)
-        context.tracing.start(screenshots=True, snapshots=True, sources=True)
+        looks = self.with_looks
+        context.tracing.start(screenshots=looks, snapshots=looks, sources=looks)
         self.opened.append(context)
         return context
 
