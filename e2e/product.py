@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 import pytest
 from playwright.sync_api import Page
+
+from kit.lab.neighbours import ask
 
 ROOT = Path(__file__).resolve().parents[1]
 START_TIMEOUT_S = 20
@@ -48,7 +49,7 @@ class Demo:
 
 
 def _get_json(url: str, query: dict[str, str]) -> Any:
-    return httpx.get(url, params=query, trust_env=False).raise_for_status().json()
+    return ask(url, query).raise_for_status().json()
 
 
 def eventually(

@@ -3,20 +3,20 @@
 from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from e2e.conftest import Demo, eventually
 from e2e.test_journey import buy, journey, land, pay, visitor_cookie
 from e2e.test_journey import reports as reports_of
+from kit.lab.neighbours import tell
 
 EXPONENTS = {"USD": 2, "JPY": 0, "KWD": 3}
 
 
 def move(demo: Demo, lever: str, **terms: Any) -> dict[str, Any]:
     """Let something happen at Dodo and return the object that came of it."""
-    answer = httpx.post(f"{demo.dodo_local}/_sandbox/{lever}", json=terms, trust_env=False)
+    answer = tell(f"{demo.dodo_local}/_sandbox/{lever}", terms)
     return dict(answer.raise_for_status().json())
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, Request
 from playwright.sync_api import Route as Intercepted
@@ -22,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from kit.lab.neighbours import ask
 from kit.sandbox.datafast import create_datafast
 from kit.sandbox.live import serving
 from kit.sandbox.script import SOURCE
@@ -454,7 +454,7 @@ def shop(datafast_url: str) -> Iterator[Shop]:
 def at_datafast(datafast_url: str, page: str) -> Any:
     """Return what the stand-in holds."""
     port = urlsplit(datafast_url).port
-    return httpx.get(f"http://127.0.0.1:{port}/_sandbox/{page}").json()
+    return ask(f"http://127.0.0.1:{port}/_sandbox/{page}").json()
 
 
 def test_events_cross_origins_to_the_stand_in(

@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from e2e.conftest import eventually
+from kit.lab.neighbours import ask
 from tests.shops.projects import PROJECTS, blocks, run, write_page
 from tests.shops.serving import StandIns, free_port, running_stand_ins, serving
 
@@ -81,4 +81,4 @@ def visitor(context: BrowserContext) -> str | None:
 def at(stand_ins: StandIns, service: str, kind: str, **query: str) -> Any:
     """Return what a stand-in received or holds."""
     url = f"{stand_ins.urls[f'{service}_local']}/_sandbox/{kind}"
-    return httpx.get(url, params=query, trust_env=False).raise_for_status().json()
+    return ask(url, query).raise_for_status().json()

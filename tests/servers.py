@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from kit.lab.neighbours import trust
+
 METHODS = ["GET", "POST", "DELETE", "HEAD"]
 # They belong to one connection, or the proxy's own answer has its own.
 OF_ONE_HOP = ("connection", "content-length", "host", "keep-alive", "transfer-encoding")
@@ -63,7 +65,7 @@ def between(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(verify=trust(), trust_env=False) as client:
             yield {"client": client}
 
     return Starlette(routes=[Route("/{path:path}", forward, methods=METHODS)], lifespan=lifespan)

@@ -5,12 +5,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
 from kit.cli.shop import environment
 from kit.cli.site import NAMES, read_keys
 from kit.errors import KitError
 from kit.lab.hosts import local_address
+from kit.lab.neighbours import ask
 from kit.lab.observers import DataFastSandbox, DodoSandbox
 from kit.lab.running import is_up
 from kit.resources import resource_dir
@@ -31,7 +30,7 @@ class Witnesses:
     def was_asked(self) -> bool:
         """Tell whether anybody has asked Dodo for a checkout."""
         requests = f"{self.dodo.api_url}/_sandbox/requests"
-        answer = httpx.get(requests, params={"path": "/checkouts"}, trust_env=False)
+        answer = ask(requests, {"path": "/checkouts"})
         return bool(answer.json())
 
     def variables(self, url: str, data: Path) -> Mapping[str, str]:

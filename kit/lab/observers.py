@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import httpx
-
 from kit.lab.hosts import is_local
+from kit.lab.neighbours import ask
 
 
 class DodoObserver(Protocol):
@@ -97,6 +96,6 @@ class DataFastSandbox:
 
 
 def _documents(api_url: str, page: str, **query: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{api_url}/_sandbox/{page}", params=query, trust_env=False, timeout=10)
+    answer = ask(f"{api_url}/_sandbox/{page}", query)
     found: list[dict[str, Any]] = answer.raise_for_status().json()
     return found

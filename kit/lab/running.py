@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from kit.lab.neighbours import ask
+
 FAREWELL_S = 5.0
 _POLL_S = 0.1
 _SHOWN_LINES = 20
@@ -90,8 +92,7 @@ def _words(command: str | Sequence[str]) -> list[str]:
 
 def _problem(url: str, status: int | None = None) -> str | None:
     try:
-        # The proxies of the environment are for the internet, not for a neighbour on loopback.
-        answer = httpx.get(url, trust_env=False, timeout=5)
+        answer = ask(url, timeout_s=5)
     except (httpx.HTTPError, httpx.InvalidURL) as problem:
         return str(problem) or type(problem).__name__
     return None if status in (None, answer.status_code) else f"status {answer.status_code}"

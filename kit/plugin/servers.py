@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin
 
-import httpx
-
 from kit.lab.hosts import local_address
+from kit.lab.neighbours import ask, tell
 from kit.resources import resource_dir
 from kit.sandbox.live import Keys, Live, live_sandboxes
 from kit.sandbox.stamps import iso
@@ -59,7 +58,7 @@ class _Server:
 
     def documents(self, kind: str, **fields: str) -> list[dict[str, Any]]:
         """Return what is held of a kind, such as "payments", by fields or by `visitor_id`."""
-        answer = httpx.get(f"{self.api_url}/_sandbox/{kind}", params=fields, trust_env=False)
+        answer = ask(f"{self.api_url}/_sandbox/{kind}", fields)
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         return found
 
@@ -74,7 +73,7 @@ class _Server:
         self._post("chaos", rule if mode == "off" else rule | {"times": times})
 
     def _post(self, lever: str, document: Mapping[str, Any]) -> None:
-        answer = httpx.post(f"{self.api_url}/_sandbox/{lever}", json=document, trust_env=False)
+        answer = tell(f"{self.api_url}/_sandbox/{lever}", document)
         if answer.is_error:
             raise ValueError(answer.text)
 

@@ -32,6 +32,7 @@ from kit.helpers.dodo_datafast import (
     visitor_from_cookies,
     visitor_from_page,
 )
+from kit.lab.neighbours import trust
 from kit.resources import resource_dir
 from kit.sandbox.live import Live, live_sandboxes, serving
 
@@ -211,7 +212,7 @@ document.querySelector("button").addEventListener("click", async function () {{
 
 
 async def _send(outgoing: Outgoing) -> tuple[int, bytes]:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=trust(), trust_env=False) as client:
         answer = await client.request(
             outgoing.method, outgoing.url, headers=outgoing.headers, content=outgoing.content
         )
