@@ -193,7 +193,8 @@ def console() -> Console:
 
 def _watched(browser: Browser, console: Console, request: Any) -> Iterator[Contexts]:
     """Give contexts; close them all, and keep the traces of a failure."""
-    contexts = Contexts(browser, console, with_looks=request.config.getoption("looks"))
+    looks = request.config.getoption("looks")
+    contexts = Contexts(browser, console, trace="looks" if looks else "steps")
     yield contexts
     failed = request.node.stash.get(FAILED, False)
     problems = console.problems()

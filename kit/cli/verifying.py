@@ -196,6 +196,7 @@ def _player(task: Task, witnesses: Witnesses, hosts: Mapping[str, str]) -> Itera
             dodo=witnesses.dodo,
             datafast=witnesses.datafast,
             pictures=None if html is None else html.parent / f"{html.stem}-pictures",
+            trace="nothing" if task.keep is None else "looks",
         )
 
 

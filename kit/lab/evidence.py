@@ -4,11 +4,13 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from playwright.sync_api import Browser, BrowserContext
 
 TIMEOUT_MS = 10_000
+
+Trace = Literal["looks", "steps", "nothing"]
 
 
 class OpenContext(Protocol):
@@ -57,13 +59,13 @@ class Console:
 
 @dataclass(slots=True)
 class Contexts:
-    """Opens traced contexts of one browser; `close` keeps their traces, or nothing."""
+    """Opens contexts of one browser; `close` keeps their traces and pictures, or nothing."""
 
     browser: Browser
     console: Console = field(default_factory=Console)
     defaults: dict[str, Any] = field(default_factory=dict)
-    with_looks: bool = True
-    """Whether a trace has what pages looked like at each step: it costs a third of a journey."""
+    trace: Trace = "looks"
+    """What pages looked like at each step costs a third of a journey."""
     opened: list[BrowserContext] = field(default_factory=list)
 
     def open(self, **options: Any) -> BrowserContext:
@@ -71,8 +73,9 @@ class Contexts:
         context = self.browser.new_context(**{**self.defaults, **options})
         context.set_default_timeout(TIMEOUT_MS)
         self.console.watch(context)
-        looks = self.with_looks
-        context.tracing.start(screenshots=looks, snapshots=looks, sources=looks)
+        if self.trace != "nothing":
+            looks = self.trace == "looks"
+            context.tracing.start(screenshots=looks, snapshots=looks, sources=looks)
         self.opened.append(context)
         return context
 
@@ -80,9 +83,7 @@ class Contexts:
         """Close all contexts; return the traces that were kept, with pictures beside them."""
         traces = []
         for number, context in enumerate(self.opened, start=1):
-            if keep_in is None:
-                context.tracing.stop()
-            else:
+            if keep_in is not None and self.trace != "nothing":
                 folder = keep_in / str(number) if number > 1 else keep_in
                 traces.append(_keep(context, folder))
             context.close()

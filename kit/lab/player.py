@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from kit.lab.aside import BrowserThread
 from kit.lab.engines import Engine, ordinary_user_agent
-from kit.lab.evidence import Contexts
+from kit.lab.evidence import Contexts, Trace
 from kit.lab.fence import keep_events_back
 from kit.lab.observers import DataFastObserver, DodoObserver
 from kit.lab.report import Report
@@ -25,8 +25,7 @@ class Player:
     """
     Plays in the browser's thread, off the real services: see `fence`.
 
-    Every context is traced and stays open until `close`, which keeps traces and pictures or drops
-    them.
+    Every context stays open until `close`, which keeps its trace and pictures or drops them.
     """
 
     thread: BrowserThread
@@ -35,6 +34,7 @@ class Player:
     datafast: DataFastObserver | None = None
     patience: Patience = field(default_factory=Patience)
     pictures: Path | None = None
+    trace: Trace = "looks"
     _contexts: Contexts | None = None
 
     def play(self, scenario: Scenario, shop: Shop) -> Report:
@@ -69,7 +69,7 @@ class Player:
         if self._contexts is None:
             chromium = self.engine.name == "chromium"
             usual = {"user_agent": ordinary_user_agent(browser)} if chromium else {}
-            self._contexts = Contexts(browser, defaults=usual)
+            self._contexts = Contexts(browser, defaults=usual, trace=self.trace)
         contexts = self._contexts
 
         def open_context(**options: Any) -> BrowserContext:

@@ -21,7 +21,7 @@ from kit.lab.watch import Watch, is_dodo
 if TYPE_CHECKING:
     from playwright._impl._api_structures import SetCookieParam
 
-_POLL_MS = 20
+_POLL_MS = 50
 _TAG = """() => {
   const tag = document.querySelector("script[data-website-id]");
   return tag && {src: tag.src, domain: tag.getAttribute("data-domain")};
