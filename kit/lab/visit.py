@@ -181,9 +181,10 @@ class Visit:
         return next(filter(None, map(self._till, self.context.pages)), None)
 
     def _off_limits(self) -> bool:
-        """Tell whether the order led to Dodo's own page, and this browser does not know it."""
+        """Tell whether the order led to Dodo's own page, and this browser does not get there."""
         checkout = self.watch.checkout()
-        return checkout is not None and is_dodo(checkout.url) and self.watch.is_over(checkout)
+        # A page that was answered is on its way: its frame has the address a moment later.
+        return checkout is not None and is_dodo(checkout.url) and self.watch.has_failed(checkout)
 
     # Circumstances
 

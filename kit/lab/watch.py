@@ -41,6 +41,10 @@ class Watch:
         """Return the status of a request's answer; None as long as there is none."""
         return None if request in self._failed else self._statuses.get(request)
 
+    def has_failed(self, request: Request) -> bool:
+        """Tell whether a request will never have an answer."""
+        return request in self._failed
+
     def is_over(self, request: Request) -> bool:
         """Tell whether a request has its answer, or will never have one."""
         return request in self._statuses or request in self._failed
