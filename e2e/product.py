@@ -47,6 +47,13 @@ class Demo:
         """Return `/inspector.json`."""
         return _get_json(f"{self.shop_local}/inspector.json", query)
 
+    def journey(self, order_ref: str) -> dict[str, Any] | None:
+        """Return the inspector's account of an order; None if it knows none."""
+        answer = ask(f"{self.shop_local}/inspector/journeys/order:{order_ref}.json")
+        if answer.status_code == 404:
+            return None
+        return dict(answer.raise_for_status().json()["journey"])
+
 
 def _get_json(url: str, query: dict[str, str]) -> Any:
     return ask(url, query).raise_for_status().json()

@@ -47,10 +47,8 @@ def journey(demo: Demo, order_ref: str) -> dict[str, Any]:
     """Return the inspector's account of an order once it waits for nothing any more."""
 
     def settled() -> dict[str, Any] | None:
-        for each in demo.inspector()["journeys"]:
-            if each["order_ref"] == order_ref and each["tone"] != "wait":
-                return dict(each)
-        return None
+        found = demo.journey(order_ref)
+        return found if found and found["tone"] != "wait" else None
 
     found = eventually(settled, what=f"the journey of {order_ref} settles", within_s=15)
     return found or {}
@@ -153,8 +151,8 @@ def test_a_visitor_whose_pageview_was_blocked_is_waited_for_and_then_dropped(
     order_ref = pay(page, demo)
 
     def waiting() -> dict[str, Any] | None:
-        found = [each for each in demo.inspector()["journeys"] if each["order_ref"] == order_ref]
-        return found[0] if found and found[0]["reason"] == "awaiting_pageview" else None
+        found = demo.journey(order_ref)
+        return found if found and found["reason"] == "awaiting_pageview" else None
 
     held = eventually(waiting, what="the report waits for a pageview", page=page)
 
