@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 
 from . import dodo_datafast as core
 
-DEADLINE_S, LOOKUP_S, MAX_BYTES = 12.0, 4.0, 1 << 20  # all calls of a request; a lookup; a reply
+DEADLINE_S, LOOKUP_S, MAX_BYTES = 12.0, 4.0, 1 << 20  # all calls of a request; a lookup; a body
 
 _log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from flask.typing import ResponseReturnValue
 
 from . import dodo_datafast as core
 
-DEADLINE_S, LOOKUP_S, MAX_BYTES = 12.0, 4.0, 1 << 20  # all calls of a request; a lookup; a reply
+DEADLINE_S, LOOKUP_S, MAX_BYTES = 12.0, 4.0, 1 << 20  # all calls of a request; a lookup; a body
 
 dodo = Blueprint("dodo", __name__)
 _log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ def checkout() -> ResponseReturnValue:
 @dodo.post("/webhooks/dodo")
 def webhook() -> ResponseReturnValue:
     """Verify a webhook over its raw bytes, report it to DataFast, and only then answer Dodo."""
+    if (request.content_length or 0) > MAX_BYTES:
+        abort(413)
     shop, body, headers = core.read_shop(os.environ), request.get_data(), request.headers.items()
     exchange = core.answer_webhook(shop, body, headers, now=time.time())
     answer = core.carry_out(exchange, send, time.monotonic() + DEADLINE_S)

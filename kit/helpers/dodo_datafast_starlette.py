@@ -13,7 +13,6 @@ import logging
 import os
 import time
 from functools import cache
-from ssl import SSLContext
 from urllib.parse import parse_qs
 
 import httpx
@@ -24,14 +23,15 @@ from starlette.routing import Route
 
 from . import dodo_datafast as core
 
-DEADLINE_S, LOOKUP_S, MAX_BYTES = 12.0, 4.0, 1 << 20  # all calls of a request; a lookup; a reply
+DEADLINE_S, LOOKUP_S, MAX_BYTES = 12.0, 4.0, 1 << 20  # all calls of a request; a lookup; a body
+trusted = cache(httpx.create_ssl_context)  # reading whom to trust takes 20 ms
 
 _log = logging.getLogger(__name__)
 
 
 async def checkout(request: Request) -> Response:
     """Open a checkout session that names the visitor, and send the buyer to Dodo's page."""
-    shop, form = core.read_shop(os.environ), parse_qs((await request.body()).decode("latin-1"))
+    shop, form = core.read_shop(os.environ), parse_qs((await read(request)).decode("latin-1"))
     product_id = form.get("product", [""])[0]
     if product_id not in shop.products or request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise HTTPException(400, "Choose a product on the shop's own page.")
@@ -47,11 +47,20 @@ async def checkout(request: Request) -> Response:
 
 async def webhook(request: Request) -> Response:
     """Verify a webhook over its raw bytes, report it to DataFast, and only then answer Dodo."""
-    shop, body, headers = core.read_shop(os.environ), await request.body(), request.headers.items()
+    shop, body, headers = core.read_shop(os.environ), await read(request), request.headers.items()
     exchange = core.answer_webhook(shop, body, headers, now=time.time())
     answer = await core.carry_out_async(exchange, send, time.monotonic() + DEADLINE_S)
     _log.log(answer.level, "webhook %s: %s", answer.event_id or "refused", answer.reason)
     return JSONResponse({"status": answer.reason}, answer.status)
+
+
+async def read(request: Request) -> bytes:
+    """Read a body, and no more of one than anybody needs who means well."""
+    body = b""
+    async for piece in request.stream():
+        if len(body := body + piece) > MAX_BYTES:
+            raise HTTPException(413, "This is too large.")
+    return body
 
 
 async def send(outgoing: core.Outgoing, ends: float) -> core.Reply | None:
@@ -73,12 +82,6 @@ async def send(outgoing: core.Outgoing, ends: float) -> core.Reply | None:
     except (TimeoutError, httpx.HTTPError) as problem:
         _log.warning("no answer from %s: %r", request.url.host, problem)
         return None
-
-
-@cache
-def trusted() -> SSLContext:
-    """Read the certificates to trust, which takes 20 ms, once."""
-    return httpx.create_ssl_context()
 
 
 dodo = [

@@ -332,6 +332,15 @@ def test_no_secret_and_no_person_is_in_the_log(running: Running) -> None:
     assert "Traceback" not in printed
 
 
+def test_a_body_far_larger_than_any_of_dodo_s_is_refused(running: Running) -> None:
+    """Before it is looked at: whoever may post anything may not fill the memory."""
+    url, body = f"{running.shop.url}/webhooks/dodo", b"x" * (3 << 20)
+    answer = running.http.post(url, content=body)
+
+    # Django has a limit of its own, and logs and answers as it does for all that is suspicious.
+    assert answer.status_code == (400 if running.framework == "django" else 413)
+
+
 # --- Test mode ----------------------------------------------------------------------------------
 
 
