@@ -827,6 +827,18 @@ async def test_the_rate_limit_is_never_met(tmp_path: Path, visitors: bool) -> No
     assert 60 < taken_s < 110
 
 
+@pytest.mark.parametrize("per_minute", [1, 3, 4, 19])
+async def test_the_narrowest_pace_sends_everything(world: World, per_minute: int) -> None:
+    """Also a sale that needs two calls, where hardly one may follow another at once."""
+    await world.see_page()
+    for number in range(2):
+        await world.record(payment_id=f"pay_{number}", metadata={"datafast_visitor_id": VISITOR_ID})
+    await world.record(payment_id="pay_2", metadata={})
+    await world.settle(world.forwarder(per_minute=per_minute))
+
+    assert sorted(await world.counted()) == [("pay_0", True), ("pay_1", True), ("pay_2", False)]
+
+
 async def test_a_backlog_drains_and_each_sale_counts_once(world: World) -> None:
     """While DataFast fails now and then, before or after it has stored a sale."""
     ids = [f"pay_{number}" for number in range(36)]

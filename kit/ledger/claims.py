@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from kit.helpers.dodo_datafast import Payment
 from kit.ledger.deliveries import payment_of
-from kit.ledger.lanes import lock_lane
+from kit.ledger.lanes import burst_of, lock_lane
 from kit.ledger.rows import Row
 from kit.ledger.schema import deliveries, visits
 
@@ -96,7 +96,8 @@ def claim_deliveries(
     limit = min(limit, int(calls), 1 if budget.paused_reason else limit)
     rows = _due(connection, now_ms, limit) if limit > 0 else []
     worn_out = [row["transaction_id"] for row in rows if row["attempts"] >= MAX_ATTEMPTS]
-    claimed = _affordable([row for row in rows if row["attempts"] < MAX_ATTEMPTS], calls)
+    fresh = [row for row in rows if row["attempts"] < MAX_ATTEMPTS]
+    claimed = _affordable(fresh, calls, burst=burst_of(per_minute))
     if worn_out:
         connection.execute(
             update(deliveries)
@@ -122,13 +123,16 @@ def _under_way(connection: Connection, now_ms: int) -> int:
     return int(connection.scalar(_UNDER_WAY, {"now_ms": now_ms}) or 0)
 
 
-def _affordable(rows: Sequence[Row], calls: float) -> list[Row]:
+def _affordable(rows: Sequence[Row], calls: float, *, burst: float) -> list[Row]:
     """Return the first rows that so many calls are enough for."""
     claimed: list[Row] = []
     for row in rows:
         # Before its first send, a visitor that no pageview is known of is asked about.
         asks = row["first_sent_at_ms"] is None and row["last_pageview_at_ms"] is None
-        calls -= 1 + (asks and row["visitor_id"] is not None) + row["delete_first"]
+        needed = 1 + (asks and row["visitor_id"] is not None) + row["delete_first"]
+        # A lane never holds more than its burst. With one call, the report goes once the time to
+        # ask has passed.
+        calls -= min(needed, burst)
         if calls < 0:
             break
         claimed.append(row)

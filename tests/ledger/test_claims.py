@@ -387,7 +387,7 @@ def test_an_unknown_lane_is_none(connection: Connection) -> None:
 
 @given(
     steps=st.lists(st.tuples(st.integers(-5000, 30_000), st.integers(0, 12)), max_size=40),
-    per_minute=st.sampled_from([1.0, 50.0, 60.0, 600.0]),
+    per_minute=st.sampled_from([1.0, 3.0, 4.0, 19.0, 50.0, 60.0, 600.0]),
 )
 def test_no_minute_sees_more_calls_than_it_may(
     shared_engines: Engines, steps: list[tuple[int, int]], per_minute: float
