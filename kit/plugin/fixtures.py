@@ -178,7 +178,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     kept = {
         str(value): report.nodeid
         for report in reports
-        for name, value in report.user_properties
+        # A file that could not be collected has a report without any.
+        for name, value in getattr(report, "user_properties", ())
         if name == KEPT
     }
     if not kept:
