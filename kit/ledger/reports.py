@@ -59,6 +59,8 @@ def make_report(
         return Skip("original_not_counted")
     if known.original is not None and not _is_currency(known.original.currency):
         return Skip("unknown_currency")
+    if reversal:
+        policy = _as_its_sale(connection, facts, policy)
     payment = payment_for(
         _completed(connection, event, facts),
         known,
@@ -77,6 +79,12 @@ def _is_other_brand(connection: Connection, facts: Facts, policy: Policy) -> boo
     payment = sales.find_payment(connection, facts.payment_id)
     brand_id = facts.brand_id or (payment["brand_id"] if payment is not None else None)
     return brand_id is not None and brand_id not in policy.brands
+
+
+def _as_its_sale(connection: Connection, facts: Facts, policy: Policy) -> Policy:
+    """Take back in the figure that the sale was counted in, whatever the setting is by now."""
+    sale = find_delivery(connection, facts.payment_id) if facts.payment_id is not None else None
+    return policy if sale is None else replace(policy, basis=sale["basis"])
 
 
 def _is_currency(code: str) -> bool:

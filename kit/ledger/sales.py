@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from decimal import Decimal
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from kit.helpers.dodo_datafast import Original
+from kit.helpers.dodo_datafast import Original, exponent
 from kit.ledger.checkouts import find_checkout
 from kit.ledger.deliveries import find_delivery
 from kit.ledger.facts import Facts
@@ -206,7 +207,7 @@ def original_of(
             deliveries.c.transaction_id != besides,
         )
     ).all()
-    return Original(
+    original = Original(
         total_minor=payment["total_minor"],
         currency=payment["currency"],
         tax_minor=payment["tax_minor"],
@@ -216,6 +217,23 @@ def original_of(
         reversed_minor=sum(amount_minor for _, amount_minor in reversals),
         refunded=any(kind == "refund" for kind, _ in reversals),
         disputed=any(kind == "dispute" for kind, _ in reversals),
+    )
+    sale = find_delivery(connection, payment_id) if payment_id is not None else None
+    return original if sale is None else counted_as(original, sale)
+
+
+def counted_as(original: Original, sale: Row) -> Original:
+    """Return a sale in the figure that it was reported in; a later message may name another."""
+    counted_minor = int(Decimal(sale["amount"]).scaleb(exponent(sale["currency"])))
+    if sale["basis"] == "settlement":
+        return original._replace(
+            settlement_minor=counted_minor,
+            settlement_tax_minor=0,
+            settlement_currency=sale["currency"],
+        )
+    total_minor = sale["amount_minor"]
+    return original._replace(
+        total_minor=total_minor, tax_minor=total_minor - counted_minor, currency=sale["currency"]
     )
 
 

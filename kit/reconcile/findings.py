@@ -11,6 +11,7 @@ from kit.hops import Hop
 from kit.ledger.accounts import Account
 from kit.ledger.policy import FOR_A_PERSON, Policy
 from kit.ledger.rows import Row
+from kit.ledger.sales import counted_as
 from kit.reconcile.kinds import PAYMENT, REFUND, Entry, Kind
 from kit.reconcile.walk import created_ms
 
@@ -307,6 +308,8 @@ def _is_share(document: Mapping[str, Any], account: Account, row: Row) -> bool:
         facts["settlement_tax_minor"],
         facts["settlement_currency"],
     )
+    if (sale := account.report(row["depends_on"])) is not None:
+        original = counted_as(original, sale)
     event = Event("", "refund.succeeded", _EPOCH, {**document, "amount": taken})
     expected = payment_for(event, Known(original=original), basis=row["basis"])
     return isinstance(expected, Skip) or _agrees(expected, row)

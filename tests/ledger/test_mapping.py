@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from kit.actions import replay
-from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Event, Signed, Visitor
+from kit.helpers.dodo_datafast import EXPONENT_UNVERIFIED, Basis, Event, Signed, Visitor
 from kit.hops import REASONS
 from kit.ledger import mapping
 from kit.ledger.checkouts import begin_checkout, find_checkout, finish_opening
@@ -549,6 +549,26 @@ def test_a_later_message_never_replaces_what_is_there(
     read_all(connection)
 
     assert delivery(connection)["visitor_id"] == VISITOR_ID
+
+
+@pytest.mark.parametrize("basis", ["gross", "net", "settlement"])
+@pytest.mark.parametrize("later", ["gross", "net", "settlement"])
+def test_a_reversal_takes_back_what_its_sale_was_counted_as(
+    connection: Connection, message: Message, store: Store, basis: Basis, later: Basis
+) -> None:
+    """A setting that was changed in between would leave money that is not there, or owe some."""
+    settled = {"settlement_amount": 3422, "settlement_tax": 522, "settlement_currency": "EUR"}
+    store(message("m1", total_amount=2900, tax=483, **settled))
+    read_all(connection, Policy(basis=basis))
+    taken_back = {"payment_id": "pay_example", "refund_id": "ref_1", "amount": 2900}
+    store(message("m2", "refund.succeeded", **taken_back))
+    read_all(connection, Policy(basis=later))
+    sale, refund = delivery(connection), delivery(connection, "ref_1")
+
+    assert [refund[name] for name in ("amount", "currency", "basis")] == [
+        sale[name] for name in ("amount", "currency", "basis")
+    ]
+    assert sale["basis"] == basis
 
 
 @pytest.mark.parametrize("sent", [False, True], ids=["before the send", "after it"])

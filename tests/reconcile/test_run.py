@@ -223,6 +223,15 @@ async def test_a_refund_of_another_amount_is_mismatched(scene: Scene) -> None:
     assert report.found[0].hop.expected == "950 USD in minor units"
 
 
+async def test_a_refund_is_held_against_what_its_sale_was_counted_as(scene: Scene) -> None:
+    """Where the sale's figure has changed since, it is the sale that is mismatched."""
+    scene.policy = Policy(basis="net")
+    await scene.report(sold("pay_1", 2900, tax=None), sold("pay_1", 2900, tax=400, id="later"))
+    await scene.report(refunded("pay_1", 2900))
+
+    assert brief(await scene.reconcile()) == [("mismatched", "pay_1", "figure_differs")]
+
+
 async def test_a_refund_that_did_not_succeed_after_all_is_mismatched(scene: Scene) -> None:
     """It was reported, and Dodo has it as failed."""
     await scene.report(sold("pay_1"), refunded("pay_1", 900, is_partial=True))

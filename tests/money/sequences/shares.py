@@ -1,7 +1,7 @@
 """What a refund takes back where less than the whole price was counted: its share, rounded."""
 
 from tests.money.messages import refunded, sold
-from tests.money.rows import Sequence, back, new
+from tests.money.rows import Pass, Sequence, back, new
 from tests.money.sequences.sales import NET, SETTLEMENT, UNSETTLED
 
 SALE = new("pay_1", "29")
@@ -70,6 +70,35 @@ SEQUENCES = (
             refunded(amount=1450, is_partial=True),
         ),
         reports=(new("pay_1", "25"), back("ref_1", "12.5")),
+        policy=SETTLEMENT,
+    ),
+    Sequence(
+        name="gross: a price that changes later changes no refund",
+        steps=(sold(), Pass(60), sold(total=3000, id="later"), refunded()),
+        reports=(SALE, back("ref_1", "29")),
+    ),
+    Sequence(
+        name="net: a tax that is told later changes no refund",
+        steps=(sold(tax=None), Pass(60), sold(tax=483, id="later"), refunded()),
+        reports=(SALE, back("ref_1", "29")),
+        policy=NET,
+    ),
+    Sequence(
+        name="settlement: a figure that changes later changes no refund",
+        steps=(
+            RUPEES,
+            Pass(60),
+            sold(
+                total=321356,
+                currency="INR",
+                settlement_amount=3511,
+                settlement_tax=522,
+                settlement_currency="USD",
+                id="later",
+            ),
+            refunded(amount=321356, currency="INR"),
+        ),
+        reports=(SALE, back("ref_1", "29")),
         policy=SETTLEMENT,
     ),
     Sequence(
