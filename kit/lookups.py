@@ -15,7 +15,7 @@ from kit.ledger.events import settle_event
 from kit.ledger.facts import Facts, facts_of
 from kit.ledger.rows import Row
 from kit.ledger.stamps import milliseconds
-from kit.outcomes import HORIZON_S
+from kit.outcomes import is_tried_out
 
 
 class UnknownAtDodo(Exception):  # noqa: N818 - an answer, not a failure
@@ -43,7 +43,7 @@ class Lookups:
             try:
                 delivery = await complete(delivery)
             except (DodoError, TransportError):
-                if age_s <= HORIZON_S:
+                if not is_tried_out(delivery, age_s=age_s):
                     raise
         return delivery
 

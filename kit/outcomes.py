@@ -136,18 +136,30 @@ def retry(
     wait_s: float | None = None,
 ) -> Outcome:
     """Try again: with full jitter from 1 s doubling to 1 h, not before `wait_s`, up to 72 h."""
-    if age_s > HORIZON_S:
+    if is_tried_out(delivery, age_s=age_s):
         if delivery.verdict in _PROVEN:
             return Outcome("done", delivery.reason, delivery.verdict, answered=False)
         return Outcome("parked", "horizon", delivery.verdict, answered=False)
-    ceiling_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 12))
     return Outcome(
         *_standing(delivery, reason),
         # A short Retry-After, often repeated, would use up the attempts long before 72 h.
-        due_in_s=max(ceiling_s * random(), wait_s or 0.1),
+        due_in_s=max(_ceiling_s(delivery) * random(), wait_s or 0.1),
         slow_lane_s=wait_s,
         answered=False,
     )
+
+
+def is_tried_out(delivery: Delivery, *, age_s: float) -> bool:
+    """
+    Tell whether trying has gone on for long enough: for 72 h, and until the wait was an hour.
+
+    One that was held all the time, or could not go for a key that was refused, has hardly begun.
+    """
+    return age_s > HORIZON_S and _ceiling_s(delivery) >= MAX_RETRY_S
+
+
+def _ceiling_s(delivery: Delivery) -> float:
+    return min(MAX_RETRY_S, FIRST_RETRY_S * 2.0 ** min(delivery.attempts - 1, 12))
 
 
 def later(delivery: Delivery, reason: str | None = None, *, due_in_s: float) -> Outcome:
@@ -185,7 +197,7 @@ def _unproven(delivery: Delivery, verdict: Verdict, *, age_s: float) -> Outcome:
     if verdict.kind != "unconfirmed":
         return Outcome("done", delivery.reason, delivery.verdict)
     # Nothing shows yet that the money counts, and asking again under the same id is harmless.
-    if age_s > HORIZON_S:
+    if is_tried_out(delivery, age_s=age_s):
         return Outcome("parked", verdict.reason, delivery.verdict)
     wait_s = min(MAX_RETRY_S, RECHECK_S * 2.0 ** min(delivery.attempts, 6))
     return Outcome("done", delivery.reason, delivery.verdict, due_in_s=wait_s)

@@ -646,6 +646,17 @@ async def test_datafast_back_after_three_days_less_an_hour_gets_everything(world
     assert sorted(await world.counted()) == [("pay_0", False), ("pay_1", False)]
 
 
+async def test_a_key_refused_for_three_days_leaves_the_time_to_try(world: World) -> None:
+    """What waited for it is not given up at the first fault after that."""
+    await world.record(metadata={})
+    await world.forwarder(key="df_wrong").step()
+    world.clock.now += HORIZON_S + 1
+    await world.chaos("500", times=5)
+    await world.settle(world.forwarder())
+
+    assert await world.standing() == ("done", "recorded_without_visitor", "recorded")
+
+
 async def test_an_unforeseen_error_is_logged_and_tried_again(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

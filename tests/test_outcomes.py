@@ -61,6 +61,8 @@ UNKNOWN = replace(REPEATED, state="done", reason="no_pageview", verdict="no_page
 UNCONFIRMED = replace(REPEATED, state="done", reason="no_echo", verdict="unconfirmed")
 SHOWN = replace(REPEATED, state="done", reason="attributed", verdict="attributed")
 COUNTED = replace(REPEATED, state="done", reason="duplicate_after_lost_reply", verdict="recorded")
+OFTEN = 13
+"""So many attempts, and the wait between two of them is an hour."""
 NAMELESS = replace(PAYMENT, datafast_visitor_id=None)
 DROPPED = replace(UNKNOWN, payment=NAMELESS, visitor_dropped=True)
 NEVER_NAMED = replace(UNCONFIRMED, payment=NAMELESS)
@@ -280,16 +282,26 @@ def test_the_horizon_comes_before_the_attempts_are_used_up(wait_s: float | None)
 
 
 @pytest.mark.parametrize(
-    ("age_s", "state"), [(HORIZON_S, "ready"), (HORIZON_S + 1, "parked")], ids=["at", "past"]
+    ("age_s", "attempts", "state"),
+    [
+        (HORIZON_S, OFTEN, "ready"),
+        (HORIZON_S + 1, OFTEN, "parked"),
+        (HORIZON_S + 1, OFTEN - 1, "ready"),
+        (30 * HORIZON_S, 1, "ready"),
+    ],
+    ids=["at it", "past it", "past it, not tried often", "past it, never tried"],
 )
-def test_trying_ends_past_the_horizon(age_s: float, state: str) -> None:
-    """Not at it."""
-    assert retry(FIRST, "datafast_timeout", age_s=age_s, random=half).state == state
+def test_trying_ends_past_the_horizon(age_s: float, attempts: int, state: str) -> None:
+    """Not at it, and not for what was held or had no key until then: that is tried first."""
+    delivery = replace(FIRST, attempts=attempts)
+
+    assert retry(delivery, "datafast_timeout", age_s=age_s, random=half).state == state
 
 
 def test_what_has_a_verdict_keeps_it_past_the_horizon() -> None:
     """It may well be stored; a person is to look."""
-    outcome = retry(UNCONFIRMED, "datafast_timeout", age_s=HORIZON_S + 1, random=half)
+    tried = replace(UNCONFIRMED, attempts=OFTEN)
+    outcome = retry(tried, "datafast_timeout", age_s=HORIZON_S + 1, random=half)
 
     assert outcome == Outcome("parked", "horizon", "unconfirmed", answered=False)
 
@@ -297,7 +309,7 @@ def test_what_has_a_verdict_keeps_it_past_the_horizon() -> None:
 @pytest.mark.parametrize("name", ["attributed", "recorded", "somebody else's"])
 def test_a_replay_of_what_is_proven_gives_up_without_a_trace(name: str) -> None:
     """DataFast has the payment; 72 hours of failing repeats say nothing against it."""
-    prior = PRIOR[name]
+    prior = replace(PRIOR[name], attempts=OFTEN)
     outcome = retry(prior, "datafast_timeout", age_s=HORIZON_S + 1, random=half)
 
     assert outcome == Outcome("done", prior.reason, prior.verdict, answered=False)
@@ -334,8 +346,9 @@ def test_an_answer_decides_about_a_delete(verdict: Verdict | None, expected: Out
 
 def test_what_stays_unproven_is_asked_again_for_72_hours_and_then_shown_to_a_person() -> None:
     """A web page with status 200 proves nothing, and the money may not be counted."""
-    again = outcome_of(NEVER_NAMED, HTML, age_s=HORIZON_S, random=half)
-    given_up = outcome_of(NEVER_NAMED, HTML, age_s=HORIZON_S + 1, random=half)
+    tried = replace(NEVER_NAMED, attempts=OFTEN)
+    again = outcome_of(tried, HTML, age_s=HORIZON_S, random=half)
+    given_up = outcome_of(tried, HTML, age_s=HORIZON_S + 1, random=half)
 
     assert again.due_in_s is not None
     assert given_up == Outcome("parked", "reply_html", "unconfirmed")
