@@ -195,7 +195,7 @@ class Forwarder:
 
     def _postpone(self, event: Row) -> Callable[[Connection], None]:
         wait_s = min(MAX_RETRY_S, 2.0 ** min(event["attempts"], 12))
-        return lambda connection: events.settle_event(
+        return lambda connection: events.settle_waiting(
             connection,
             event["webhook_id"],
             attempts=event["attempts"] + 1,

@@ -11,7 +11,7 @@ from kit.dodo import DodoClient
 from kit.errors import DodoError, TransportError
 from kit.ledger import Ledger, sales
 from kit.ledger.claims import Delivery
-from kit.ledger.events import settle_event
+from kit.ledger.events import settle_waiting
 from kit.ledger.facts import Facts, facts_of
 from kit.ledger.rows import Row
 from kit.ledger.stamps import milliseconds
@@ -137,15 +137,15 @@ class Lookups:
             if refusal.status != 404:
                 raise
             await self.ledger.write(
-                lambda connection: settle_event(
+                lambda connection: settle_waiting(
                     connection, webhook_id, state="skipped", reason="not_at_dodo", due_at_ms=None
                 )
             )
             return
 
         def keep(connection: Connection) -> None:
+            settle_waiting(connection, webhook_id, state="stored", looked_up=True, due_at_ms=None)
             sales.record_payment(connection, sales.unless_forgotten(connection, facts), None)
-            settle_event(connection, webhook_id, state="stored", looked_up=True, due_at_ms=None)
 
         await self.ledger.write(keep)
 

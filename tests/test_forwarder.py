@@ -21,7 +21,7 @@ from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.forwarder import LEASE_S, Forwarder
 from kit.helpers.dodo_datafast import Signed
-from kit.ledger import Ledger, claims, deliveries, lanes, schema
+from kit.ledger import Ledger, claims, deliveries, events, lanes, schema
 from kit.ledger.duties import find_duties
 from kit.ledger.mapping import map_stored_events
 from kit.ledger.policy import Policy
@@ -732,6 +732,40 @@ async def test_57_a_lookup_that_fails_each_time_stops_nothing_else(
     assert (waiting["webhook_id"], waiting["state"]) == ("m_refund", "waiting")
     assert waiting["attempts"] > 2
     assert "unforeseen error" in caplog.text
+
+
+async def test_an_answer_that_comes_too_late_leaves_what_was_read_meanwhile(
+    shop_world: World,
+) -> None:
+    """The sale's own message, say, while Dodo was asked about the payment of a refund."""
+    now_ms = shop_world.ledger.now_ms()
+    read = partial(map_stored_events, policy=Policy(), now_ms=now_ms)
+    moment = datetime.fromtimestamp(shop_world.clock.now, UTC)
+    refund = json.dumps(fixtures.load("refund.succeeded", payment_id="pay_example")).encode()
+    await shop_world.ledger.record(Signed("m_refund", moment, refund))
+    await shop_world.ledger.write(read)
+    [waiting] = await shop_world.ledger.read(partial(events.waiting_events, now_ms=now_ms))
+    await shop_world.record(metadata={})
+    for _ in range(2):
+        await shop_world.ledger.write(read)
+    await shop_world.forwarder().lookups.resolve(waiting)
+    query = select(schema.events.c.state).where(schema.events.c.webhook_id == "m_refund")
+
+    assert waiting["state"] == "waiting"
+    assert await shop_world.ledger.read(lambda c: c.scalar(query)) == "mapped"
+
+
+async def test_what_is_read_is_not_asked_about_for_ever(shop_world: World) -> None:
+    """However its moment came to stay: one answer of Dodo's ends it, whatever that says."""
+    await shop_world.record(metadata={})
+    forwarder = shop_world.forwarder()
+    await forwarder.step()
+    due = update(schema.events).values(due_at_ms=shop_world.ledger.now_ms())
+    await shop_world.ledger.write(lambda c: c.execute(due))
+    await forwarder.step()
+
+    assert (await shop_world.ledger.read(find_duties)).lookup_due_ms is None
+    assert not await forwarder.step()
 
 
 # --- Crashes and company ------------------------------------------------------------------------

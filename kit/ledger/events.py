@@ -74,6 +74,13 @@ def settle_event(connection: Connection, webhook_id: str, **values: Any) -> None
     connection.execute(_ONE, {"wanted": webhook_id, **values})
 
 
+def settle_waiting(connection: Connection, webhook_id: str, **values: Any) -> None:
+    """Write down what Dodo's answer means for a message, unless it has been read meanwhile."""
+    waiting = _ONE.where(events.c.state == "waiting")
+    if not connection.execute(waiting, {"wanted": webhook_id, **values}).rowcount:
+        settle_event(connection, webhook_id, due_at_ms=None)  # Dodo need not be asked again
+
+
 def read_anew(connection: Connection, signed: Signed) -> bool:
     """
     Let a message that was made of Dodo's API be read again, as the API has it now.
