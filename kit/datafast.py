@@ -65,7 +65,7 @@ class DataFastClient:
 
     async def delete_payment(self, transaction_id: str) -> Verdict | None:
         """
-        Let DataFast forget one payment; None once it has (datafast/api/website/payments/delete).
+        Let DataFast forget a payment; None once it says so (datafast/api/website/payments/delete).
 
         One that is not there (404) counts as forgotten. Anything else is a verdict, as
         `record_payment`'s.
@@ -74,8 +74,10 @@ class DataFastClient:
             reply = await self._delete(transaction_id)
         except TransportError as failure:
             return Verdict("retry", f"datafast_{failure.reason}")
-        gone = 200 <= reply.status < 300 or (reply.status == 404 and _is_enveloped(reply.body))
-        return None if gone else self._judged(reply, transaction_id)
+        said = (_json_object(reply.body) or {}).get("status")
+        done = 200 <= reply.status < 300 and said == "success"
+        gone = reply.status == 404 and said == "error"
+        return None if done or gone else self._judged(reply, transaction_id)
 
     async def may_write(self, nonce: str) -> Verdict | None:
         """

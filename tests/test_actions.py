@@ -413,6 +413,18 @@ async def test_a_delete_that_is_refused_is_for_a_person(world: World) -> None:
     assert await world.counted() == []
 
 
+@pytest.mark.parametrize("mode", ["html", "empty"])
+async def test_status_200_alone_proves_no_delete(world: World, mode: str) -> None:
+    """Something in between may have given it, and who asked to be forgotten is still there."""
+    await sell(world, 1)
+    await world.chaos(mode, match={"method": "DELETE"}, times=1, after=False)
+    await delete(world)
+    await world.settle(world.forwarder())
+
+    assert await world.standing("pay_1") == ("parked", "delete_refused", None)
+    assert await world.counted() == [("pay_1", True)]
+
+
 async def test_a_wrong_key_keeps_the_deletes_waiting(world: World) -> None:
     """The lane is paused as for a report, and the right key goes on."""
     await sell(world, 1)
