@@ -73,10 +73,21 @@ def _sendable(
         "forgotten" not in (delivery.visitor_source, row["visitor_source"])
         and not {payment.datafast_visitor_id, row["visitor_id"]} & forgotten
     ):
-        return delivery
+        return _joined(delivery, row)
     connection.execute(one(payment.transaction_id).values(**FORGOTTEN))
     nameless = replace(payment, datafast_visitor_id=None, email=None, name=None, customer_id=None)
     return replace(delivery, payment=nameless, visitor_source="forgotten")
+
+
+def _joined(delivery: Delivery, row: Row) -> Delivery:
+    """Return a delivery with the visitor that has become known since it was claimed."""
+    payment, visitor_id = delivery.payment, row["visitor_id"]
+    if delivery.first_sent_at_ms is not None or payment.datafast_visitor_id is not None:
+        return delivery
+    if visitor_id is None:
+        return delivery
+    named = replace(payment, datafast_visitor_id=visitor_id)
+    return replace(delivery, payment=named, visitor_source=row["visitor_source"])
 
 
 def finish_deliveries(

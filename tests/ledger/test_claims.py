@@ -194,6 +194,22 @@ def test_a_send_that_proved_nothing_leaves_the_rest_alone(
     assert after["confirmed"] is False
 
 
+def test_a_visitor_who_is_named_on_the_way_goes_along(connection: Connection, queue: Any) -> None:
+    """By the return page, say, while the report waited for its turn; a repeat names nobody new."""
+    queue(1)
+    [claimed] = claim(connection)
+    change(connection, visitor_id=VISITOR_ID, visitor_source="return")
+    [first] = freeze_deliveries(connection, [claimed], owner="me", now_ms=NOW_MS)
+    repeated = replace(claimed, first_sent_at_ms=NOW_MS)
+    [second] = freeze_deliveries(connection, [repeated], owner="me", now_ms=NOW_MS)
+    row = row_of(connection)
+
+    assert first is not None
+    assert (first.payment.datafast_visitor_id, first.visitor_source) == (VISITOR_ID, "return")
+    assert (row["visitor_id"], row["visitor_source"]) == (VISITOR_ID, "return")
+    assert second == repeated
+
+
 def test_a_finished_row_is_not_due(connection: Connection, queue: Any) -> None:
     """And its end cannot be written twice."""
     queue(1)
