@@ -16,6 +16,9 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
@@ -516,6 +519,21 @@ async def test_a_refused_sale_is_parked_with_datafasts_words(world: World) -> No
     assert await world.standing() == ("parked", "rejected", "rejected")
     assert (await world.row())["message"] == "currency must be an ISO 4217 code."
     assert await world.waits_s() is None
+
+
+async def test_a_sale_that_is_refused_for_having_no_visitor_is_not_counted(world: World) -> None:
+    """It is nowhere, so a person has to look, and its refund must not be sent alone."""
+
+    async def require(_request: Request) -> Response:
+        words = {"code": 400, "message": "datafast_visitor_id is required"}
+        return JSONResponse({"status": "error", "error": words}, 400)
+
+    async with in_process(Starlette(routes=[Route(PAYMENTS, require, methods=["POST"])])) as app:
+        strict = replace(world, datafast=app)
+        await strict.record(metadata={})
+        await strict.settle(strict.forwarder())
+
+    assert await world.standing() == ("parked", "rejected", "rejected")
 
 
 async def test_a_rate_limit_slows_the_whole_lane(world: World) -> None:

@@ -1238,7 +1238,8 @@ def read_reply(
     enveloped = reply.get("status") == "error" and isinstance(reply.get("error"), Mapping)
     if not enveloped and (status not in (400, 409, 413, 422) or _is_html(body)):
         return Verdict("misconfigured", "wrong_address")
-    if message and re.search(_NO_PAGEVIEW, message):
+    # Where no visitor was named, one that DataFast does not know cannot be what it lacks.
+    if message and visitor_sent and re.search(_NO_PAGEVIEW, message):
         return Verdict("no_pageview", "no_pageview", None, message)
     if message and re.search(_DUPLICATE, message):
         return Verdict("duplicate", "duplicate", None, message)

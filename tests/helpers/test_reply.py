@@ -198,6 +198,19 @@ def test_each_answer_has_its_row(status: int, body: object, expected: tuple[str,
     assert verdict(status, body) == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("datafast_visitor_id is required", "rejected"),
+        ("First event not found for visitor undefined", "rejected"),
+        ("Transaction of this visitor already exists", "duplicate"),
+    ],
+)
+def test_a_refusal_is_one_where_no_visitor_was_named(words: str, expected: str) -> None:
+    """Whatever it says of visitors: the payment went without, and was not taken."""
+    assert verdict(400, refused(words), visitor_sent=False) == (expected, expected)
+
+
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
 def test_datafast_s_own_words_are_kept(status: int) -> None:
     """One clean line of at most 200 characters."""
