@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection, func, select
 
+from kit.actions import perform
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.forwarder import Forwarder
@@ -24,7 +25,18 @@ from kit.sandbox.revenue import REVENUE
 from kit.sandbox.store import Store
 from kit.sender import Pace
 from tests.money.messages import ADA, BEA, OPENED, Message
-from tests.money.rows import Checkout, Dodo, Pass, Report, Return, Sequence, Stands, Step
+from tests.money.rows import (
+    Act,
+    Checkout,
+    Dodo,
+    Fault,
+    Pass,
+    Report,
+    Return,
+    Sequence,
+    Stands,
+    Step,
+)
 
 LONGEST_S = 90 * 86_400.0
 MAX_STEPS = 400
@@ -95,6 +107,7 @@ class Shop:
         self.clock.now = OPENED.timestamp()
         await self.ledger.write(empty)
         (await self.dodo.post("/_sandbox/reset")).raise_for_status()
+        (await self.datafast.post("/_sandbox/chaos", json={"mode": "off"})).raise_for_status()
         for payment in self.datafast_store.all(REVENUE):
             self.datafast_store.delete(REVENUE, payment["transaction_id"])
         for message in (*sequence.messages, *sequence.at_dodo):
@@ -143,6 +156,11 @@ class _Run:
             case Dodo():
                 rule = {"mode": "off"} if step.reachable else {"mode": "500"}
                 (await self.shop.dodo.post("/_sandbox/chaos", json=rule)).raise_for_status()
+            case Fault():
+                fault = {"mode": step.mode, "times": step.times, "after": step.after}
+                (await self.shop.datafast.post("/_sandbox/chaos", json=fault)).raise_for_status()
+            case Act():
+                await perform(self.ledger, step.wanted, holds_test=False)
             case Stands():
                 found = await self.ledger.read(lambda connection: _standing(connection, step.id))
 

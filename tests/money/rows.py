@@ -59,7 +59,23 @@ class Stands:
     how: str
 
 
-Step: TypeAlias = Message | Checkout | Return | Pass | Dodo | Stands
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A person has something done by hand, in the words of `kit.actions.perform`."""
+
+    wanted: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """DataFast's API fails some times, before or after it has done what was asked."""
+
+    mode: str
+    times: int
+    after: bool
+
+
+Step: TypeAlias = Message | Checkout | Return | Pass | Dodo | Stands | Act | Fault
 
 
 # --- What comes of it ----------------------------------------------------------------------------
