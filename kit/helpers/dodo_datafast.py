@@ -1527,7 +1527,9 @@ def answer_webhook(
         known = known_from_payment(sale)
         report = payment_for(whole, known, basis=basis, send_customer=send_customer)
     if isinstance(report, Skip):
-        return Answer(200, report.reason, event.id)
+        # What it was settled in Dodo may yet tell; nothing else changes by waiting.
+        status = 503 if report.reason == "settlement_missing" else 200
+        return Answer(status, report.reason, event.id)
     verdict = yield from _report_payment(shop, report, now)
     if verdict.kind in ("no_pageview", "unconfirmed", "rejected"):
         # It counts if DataFast dropped the first, and is a duplicate if it kept it.

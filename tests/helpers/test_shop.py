@@ -416,6 +416,18 @@ def test_a_settlement_that_the_message_lacks_is_read_at_dodo() -> None:
     assert (sent(report)["amount"], sent(report)["currency"]) == (20, "EUR")
 
 
+@pytest.mark.parametrize("event", [SALE, REFUND], ids=["sale", "refund"])
+def test_a_settlement_that_dodo_lacks_too_is_asked_for_again(event: dict[str, Any]) -> None:
+    """With 200 the money would never be reported; Dodo sends again for a day."""
+    unsettled = {"settlement_amount": None, "settlement_currency": None}
+    told, [_] = play(
+        webhook({**event, "data": event["data"] | unsettled}, basis="settlement"),
+        reply(200, SALE["data"] | unsettled),
+    )
+
+    assert (told.status, told.reason) == (503, "settlement_missing")
+
+
 def test_the_customer_is_named_only_on_request() -> None:
     """E-mail and name stay in the shop otherwise."""
     _, [asked] = play(webhook(SALE, send_customer=True), datafast())
