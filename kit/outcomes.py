@@ -122,6 +122,9 @@ def outcome_of_delete(
     """Decide what becomes of a report that DataFast was to delete; no verdict means it has."""
     if verdict is None:
         return Outcome("done", "deleted_at_datafast")
+    if verdict.reason == "key_forbidden":
+        # A key may be good for reports and not for this, so nothing else waits for it.
+        return Outcome("parked", "delete_refused", answered=False)
     if verdict.kind in ("retry", "misconfigured"):
         return outcome_of(delivery, verdict, age_s=age_s, random=random)
     return Outcome("parked", "delete_refused")

@@ -437,6 +437,24 @@ async def test_a_wrong_key_keeps_the_deletes_waiting(world: World) -> None:
     assert await world.standing("pay_1") == ("done", "deleted_at_datafast", None)
 
 
+async def forbid(_request: Request) -> Response:
+    """Answer as DataFast does to a key that lacks the permission."""
+    return JSONResponse({"status": "error", "error": {"code": 403, "message": "No."}}, 403)
+
+
+async def test_a_key_that_may_not_delete_holds_up_no_report(world: World) -> None:
+    """The delete is for a person; the lane stays open for money."""
+    await sell(world, 1)
+    await delete(world)
+    async with in_process(Starlette(routes=[Route(PAYMENTS, forbid, methods=["DELETE"])])) as app:
+        await replace(world, datafast=app).forwarder().step()
+    await world.record(**sale(2, visitor_id=OTHER_ID))
+    await world.forwarder().step()
+
+    assert await world.standing("pay_1") == ("parked", "delete_refused", None)
+    assert (await world.standing("pay_2"))[0] == "done"
+
+
 async def test_what_has_changed_since_the_plan_is_not_deleted(world: World) -> None:
     """Nobody has agreed to that; nothing at all is done."""
     await sell(world, 1, 2)

@@ -75,6 +75,7 @@ NO_PAGEVIEW = Verdict("no_pageview", "no_pageview")
 NO_ECHO = Verdict("unconfirmed", "no_echo")
 HTML = Verdict("unconfirmed", "reply_html")
 REJECTED = Verdict("rejected", "rejected")
+FORBIDDEN = Verdict("misconfigured", "key_forbidden")
 KEY_REFUSED = Verdict("misconfigured", "key_refused")
 TIMEOUT = Verdict("retry", "datafast_timeout")
 LIMITED = Verdict("retry", "rate_limited", 30.0)
@@ -325,6 +326,7 @@ DELETING = replace(FIRST, reason="forgetting", delete_only=True)
         (TIMEOUT, Outcome("ready", "datafast_timeout", due_in_s=0.5, answered=False)),
         (REJECTED, Outcome("parked", "delete_refused")),
         (NO_PAGEVIEW, Outcome("parked", "delete_refused")),
+        (FORBIDDEN, Outcome("parked", "delete_refused", answered=False)),
         (
             KEY_REFUSED,
             Outcome(
@@ -337,7 +339,14 @@ DELETING = replace(FIRST, reason="forgetting", delete_only=True)
             ),
         ),
     ],
-    ids=["gone", "no answer", "refused", "refused as if for its visitor", "wrong key"],
+    ids=[
+        "gone",
+        "no answer",
+        "refused",
+        "refused as if for its visitor",
+        "not allowed",
+        "wrong key",
+    ],
 )
 def test_an_answer_decides_about_a_delete(verdict: Verdict | None, expected: Outcome) -> None:
     """Gone is gone; a fault is waited out; a refusal is for a person."""
