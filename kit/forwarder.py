@@ -13,7 +13,7 @@ from kit.datafast import DataFastClient
 from kit.errors import DodoError, LedgerUnavailable, TransportError
 from kit.ledger import Ledger, claims, events
 from kit.ledger.claims import Delivery
-from kit.ledger.duties import Duties, find_duties
+from kit.ledger.duties import Duties, find_duties, recall
 from kit.ledger.mapping import map_stored_events
 from kit.ledger.policy import Policy
 from kit.ledger.retention import keep_tidy
@@ -230,6 +230,7 @@ class Forwarder:
         return claimed
 
     def _take_over(self, connection: Connection) -> int:
+        recall(connection, self.ledger.now_ms())
         if self.ledger.shared:
             return 0  # other processes may be alive; their leases run out by themselves
         return claims.release_orphans(connection, owner=self.owner, now_ms=self.ledger.now_ms())

@@ -976,6 +976,25 @@ async def test_what_comes_due_is_seen_by_looking(
     assert len(await world.requests()) == 2
 
 
+async def test_a_clock_that_was_years_ahead_puts_nothing_off_until_then(
+    world: World,
+) -> None:
+    """Neither a report that was to be tried again, nor the lane that was to wait a moment."""
+    forwarder = world.forwarder(per_minute=6000)
+    world.clock.now += 10 * 365 * 86_400
+    await world.record(metadata={})
+    await world.chaos("429", times=1)
+    await forwarder.step()
+    waiting = await world.standing()
+    world.clock.now -= 10 * 365 * 86_400
+    restarted = world.forwarder(per_minute=6000)
+    await world.ledger.write(restarted._take_over)
+    await restarted.step()
+
+    assert waiting[0] == "ready"
+    assert await world.counted() == [("pay_example", False)]
+
+
 async def test_a_cancelled_worker_stops_at_once(world: World) -> None:
     """In the middle of a call; the sale is sent again by the next one, without waiting."""
     await world.record(metadata={})
