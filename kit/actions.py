@@ -216,7 +216,7 @@ def releasable(connection: Connection) -> dict[str, int]:
     # The index of such messages is used only where its own condition stands in the query.
     for table, reasons, indexed in (
         (deliveries, RELEASABLE, true()),
-        (events, READABLE_AGAIN, WITHOUT_REPORT),
+        (events, (*READABLE_AGAIN, "not_at_dodo"), WITHOUT_REPORT),
     ):
         parked = table.c.state == "parked", table.c.reason.in_(reasons)
         query = (
@@ -224,5 +224,6 @@ def releasable(connection: Connection) -> dict[str, int]:
             .where(*parked, indexed)
             .group_by(table.c.reason)
         )
-        counts |= {row.reason: row.number for row in connection.execute(query)}
+        for row in connection.execute(query):
+            counts[row.reason] = counts.get(row.reason, 0) + row.number
     return counts

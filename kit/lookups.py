@@ -136,11 +136,7 @@ class Lookups:
         except DodoError as refusal:
             if refusal.status != 404:
                 raise
-            await self.ledger.write(
-                lambda connection: settle_waiting(
-                    connection, webhook_id, state="skipped", reason="not_at_dodo", due_at_ms=None
-                )
-            )
+            await self.ledger.write(lambda connection: _set_aside(connection, event))
             return
 
         def keep(connection: Connection) -> None:
@@ -148,6 +144,15 @@ class Lookups:
             sales.record_payment(connection, sales.unless_forgotten(connection, facts), None)
 
         await self.ledger.write(keep)
+
+
+def _set_aside(connection: Connection, event: Row) -> None:
+    """Give up a message whose payment Dodo does not know; to a person, if it was heard of here."""
+    heard_of = sales.find_payment(connection, event["payment_id"]) is not None
+    state = "parked" if heard_of else "skipped"
+    settle_waiting(
+        connection, event["webhook_id"], state=state, reason="not_at_dodo", due_at_ms=None
+    )
 
 
 def _facts(data: Mapping[str, Any]) -> Facts:

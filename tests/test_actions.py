@@ -141,6 +141,21 @@ async def test_a_replay_of_an_old_report_has_72_hours_of_its_own(world: World) -
     assert (await world.standing("pay_1"))[0] == "done"
 
 
+async def test_what_dodo_did_not_know_before_it_was_settled_is_asked_about_again(
+    world: World,
+) -> None:
+    """A message that waits for its payment's settlement is lost no more than a report is."""
+    policy = Policy(basis="settlement")
+    unsettled: dict[str, Any] = {"settlement_amount": None, "settlement_currency": None}
+    await world.record(source="webhook", **sale(1, **unsettled))
+    await world.settle(world.forwarder(policy=policy))
+    offered = await world.ledger.read(releasable)
+    released = await act(world, action="release", reason="not_at_dodo")
+
+    assert offered == {"not_at_dodo": 1}
+    assert released.sentence == "1 message read again"
+
+
 async def test_what_dodo_does_not_know_is_asked_about_again(world: World) -> None:
     """A replay overrules nothing: only a release answers for such a payment."""
     await world.record(source="webhook", **sale(1))

@@ -102,6 +102,17 @@ SEQUENCES = (
         policy=SETTLEMENT,
     ),
     Sequence(
+        name="settlement: a sale that Dodo does not know waits for a person, and its refund too",
+        steps=(sold(without=UNSETTLED), refunded()),
+        absent=frozenset({"pay_1"}),
+        left={
+            "succeeded pay_1": "parked not_at_dodo",
+            "refund ref_1": "parked not_at_dodo",
+        },
+        policy=SETTLEMENT,
+        ordered="read first, the refund is of a payment that nobody has heard of",
+    ),
+    Sequence(
         name="settlement: missing at Dodo too, sale and refund wait for a person",
         steps=(sold(without=UNSETTLED), refunded()),
         at_dodo=(sold(settlement_amount=None, settlement_currency=None),),
