@@ -19,7 +19,7 @@ from kit.ledger import Ledger
 from kit.ledger.checkouts import begin_checkout, finish_opening, record_return
 from kit.ledger.drift import drifted
 from kit.ledger.rows import Row
-from kit.ledger.schema import deliveries, events, meta, metadata, visits
+from kit.ledger.schema import deliveries, events, lanes, meta, metadata, visits
 from kit.lookups import Lookups
 from kit.sandbox.revenue import REVENUE
 from kit.sandbox.store import Store
@@ -236,10 +236,13 @@ def _standing(connection: Connection, id_: str) -> str | None:
 
 
 def _next_due_ms(connection: Connection) -> int | None:
-    dues = [
+    """Tell when something can be done next; a report waits for its lane as well."""
+    report_ms, lookup_ms = (
         connection.scalar(select(func.min(table.c.due_at_ms))) for table in (deliveries, events)
-    ]
-    return min((due for due in dues if due is not None), default=None)
+    )
+    if report_ms is not None:
+        report_ms = max(report_ms, connection.scalar(select(func.max(lanes.c.not_before_ms))) or 0)
+    return min((due for due in (report_ms, lookup_ms) if due is not None), default=None)
 
 
 def _look(

@@ -27,7 +27,7 @@ FORGET = Act({"action": "forget", "visitor_id": ADA})
 AGAIN = [Act({"action": "replay", "state": state}) for state in ("parked", "held", "done")]
 FAULTS = [
     Fault(mode, times=times, after=after)
-    for mode in ("500", "reset", "empty", "html")
+    for mode in ("500", "429", "reset", "redirect", "empty", "html")
     for times in (1, 4)
     for after in (False, True)
 ]
