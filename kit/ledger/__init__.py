@@ -37,6 +37,7 @@ class Ledger:
 
     def __init__(self, engines: Engines, *, clock: Callable[[], float] | None = None) -> None:
         self._engines = engines
+        self._closed = False
         steady = SteadyClock(follow_host=engines.peers is None)
         self._clock = clock or steady
         self._listeners: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
@@ -126,7 +127,12 @@ class Ledger:
     def _read(self, read: Callable[[Connection], T]) -> T:
         try:
             with self._engines.reading.connect() as connection:
-                return read(connection)
+                try:
+                    return read(connection)
+                finally:
+                    if self._closed:
+                        # Nobody waited for this, and the pool that it belongs to is gone.
+                        connection.invalidate()
         except (DBAPIError, PoolTimeout) as problem:
             _log.error("the ledger cannot be read: %s", cause_of(problem))
             raise LedgerUnavailable("the ledger cannot be read at the moment") from problem
@@ -145,6 +151,7 @@ class Ledger:
 
     def close(self) -> None:
         """Commit what waits, and give the database free."""
+        self._closed = True
         self._intake.close()
         self._writer.close()
         self._engines.close()

@@ -266,3 +266,24 @@ async def test_the_usual_spellings_of_the_url_are_understood(
     engines.close()
 
     assert found == "postgresql+psycopg"
+
+
+async def test_a_read_that_outlives_its_ledger_leaves_no_connection_open(
+    database_url: str, clock: Clock
+) -> None:
+    """Whoever waited for it was cancelled; the server would keep the connection."""
+    opened = Ledger.open(database_url, clock=clock)
+    begun, go_on, held = threading.Event(), threading.Event(), []
+
+    def linger(connection: Connection) -> None:
+        held.append(connection.connection.driver_connection)
+        begun.set()
+        go_on.wait(10)
+
+    reading = asyncio.create_task(opened.read(linger))
+    await asyncio.to_thread(begun.wait, 10)
+    opened.close()
+    go_on.set()
+    await reading
+
+    assert [connection.closed for connection in held if connection is not None] == [True]
