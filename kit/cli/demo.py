@@ -8,8 +8,10 @@ from pathlib import Path
 
 import click
 
+from kit.cli.clients import open_dodo
+from kit.cli.environment import environment
 from kit.cli.serve import serve_shop
-from kit.cli.shop import environment, open_dodo, open_shop
+from kit.cli.shop import open_shop
 from kit.cli.site import NAMES, Site, read_keys
 from kit.cli.standins import stand_in
 from kit.errors import DodoError, KitError, SettingsError, TransportError

@@ -14,7 +14,8 @@ import click
 
 from kit.checks.setup import Setup
 from kit.cli.addresses import WEBHOOK_PATH, shop_url
-from kit.cli.shop import ENV_FILE, env_option, environment, open_datafast, open_dodo
+from kit.cli.clients import open_datafast, open_dodo
+from kit.cli.environment import ENV_FILE, env_option, environment
 from kit.doctor import Status, Topic, examine, status_of
 from kit.hops import Hop
 from kit.sandbox.fixtures import load

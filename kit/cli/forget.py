@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from kit.cli.environment import environment
 from kit.cli.errand import agree, carry_out, plan_of
-from kit.cli.shop import environment
 from kit.settings import read_settings
 
 

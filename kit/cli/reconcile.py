@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import click
 
+from kit.cli.clients import open_datafast, open_dodo
+from kit.cli.environment import environment
 from kit.cli.moments import moment_ms
 from kit.cli.served import ServedBooks
-from kit.cli.shop import environment, open_datafast, open_dodo
 from kit.cli.tally import Bars, print_report, report_as_dict
 from kit.dodo import DodoClient
 from kit.errors import KitError, LedgerInUse

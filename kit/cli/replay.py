@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from kit.cli.environment import environment
 from kit.cli.errand import Action, agree, carry_out, plan_of
 from kit.cli.moments import moment_ms
-from kit.cli.shop import environment
 from kit.errors import KitError
 from kit.ledger.replays import LEFT_ALONE, READ_AGAIN, SENT_AGAIN
 from kit.settings import read_settings

@@ -8,7 +8,8 @@ import time
 
 import click
 
-from kit.cli.shop import environment, open_shop
+from kit.cli.environment import environment
+from kit.cli.shop import open_shop
 from kit.errors import KitError
 from kit.ledger.engine import is_shared, parse_url
 from kit.logs import configure_logging

@@ -1,16 +1,10 @@
-"""What commands share: the environment, clients, and a shop opened from settings."""
+"""The whole shop, opened from settings: what `kit serve` and `kit demo` run."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
-import click
-from dotenv import dotenv_values
 from starlette.applications import Starlette
 
-from kit.datafast import DataFastClient
-from kit.dodo import DodoClient
-from kit.errors import KitError
+from kit.cli.clients import open_datafast, open_dodo
 from kit.ledger import Ledger
 from kit.sender import Pace
 from kit.settings import Settings
@@ -20,54 +14,6 @@ from kit.web.guard import Limit
 from kit.web.storefront.catalogue import Catalogue
 
 _ANY_NUMBER = Limit(burst=100_000, per_minute=100_000)
-
-
-ENV_FILE = Path(".env")
-
-
-def environment(file: Path | None = None) -> dict[str, str]:
-    """
-    Return the environment, over what a `.env` file in the working directory says.
-
-    A file that is named is all there is. Raises KitError when it cannot be read.
-    """
-    if file is not None and not file.is_file():
-        raise KitError(f"there is no file {file}; `kit demo` writes one when it starts")
-    written = {name: value for name, value in dotenv_values(file or ENV_FILE).items() if value}
-    # An empty variable counts as unset, here as everywhere.
-    given = {name: value for name, value in os.environ.items() if value}
-    return written if file is not None else written | given
-
-
-env_option = click.option(
-    "--env",
-    "env_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Read the settings from this file alone; the demo writes .kit/demo.env.",
-)
-
-
-def open_dodo(settings: Settings) -> DodoClient:
-    """Open a client for the account of the settings."""
-    return DodoClient(
-        open_client(),
-        api_key=settings.dodo_api_key.reveal(),
-        environment=settings.dodo_environment,
-        base_url=settings.dodo_base_url,
-        checkout_hosts=settings.checkout_hosts,
-    )
-
-
-def open_datafast(settings: Settings, *, clock: Callable[[], float]) -> DataFastClient:
-    """Open a client for the website of the settings."""
-    return DataFastClient(
-        open_client(),
-        api_key=settings.datafast_api_key.reveal(),
-        clock=clock,
-        website_id=settings.datafast_api_website_id,
-        base_url=settings.datafast_base_url,
-    )
 
 
 def open_shop(

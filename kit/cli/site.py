@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 from starlette.applications import Starlette
 
-from kit.cli.shop import environment
+from kit.cli.environment import environment
 from kit.errors import KitError
 from kit.resources import resource_dir
 from kit.sandbox import live

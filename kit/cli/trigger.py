@@ -16,7 +16,7 @@ from uuid import UUID
 import click
 
 from kit.cli.addresses import WEBHOOK_PATH, shop_url
-from kit.cli.shop import env_option, environment
+from kit.cli.environment import env_option, environment
 from kit.errors import KitError
 from kit.helpers.dodo_datafast import Outgoing, SecretError, signing_key
 from kit.sandbox.fixtures import FixtureError, change, event_types, load

@@ -9,7 +9,8 @@ import click
 
 from kit.checks.setup import is_local, is_same_place
 from kit.cli.addresses import WEBHOOK_PATH, shop_url
-from kit.cli.shop import env_option, environment, open_dodo
+from kit.cli.clients import open_dodo
+from kit.cli.environment import env_option, environment
 from kit.dodo import DodoClient
 from kit.errors import DodoError, KitError, SettingsError, TransportError
 from kit.helpers.dodo_datafast import SecretError, dodo_url, signing_key

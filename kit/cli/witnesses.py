@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.cli.shop import environment
+from kit.cli.environment import environment
 from kit.cli.site import NAMES, read_keys
 from kit.errors import KitError
 from kit.lab.hosts import local_address

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import click
 
-from kit.cli.shop import environment, open_datafast, open_dodo
+from kit.cli.clients import open_datafast, open_dodo
+from kit.cli.environment import environment
 from kit.errors import LedgerInUse
 from kit.forwarder import Forwarder
 from kit.ledger import Ledger

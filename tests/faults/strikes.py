@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-import kit.cli.shop
+import kit.cli.clients
 import kit.forwarder
 import kit.ledger
 import kit.outcomes
@@ -48,9 +48,9 @@ def hurry() -> None:
     checks.PAGEVIEW_CHECKS_S = (0.1,)
     pace: Any = Pace.__init__
     pace.__defaults__ = (*pace.__defaults__[:-1], PAGEVIEW_WAIT_S)
-    shop: Any = kit.cli.shop
-    shop.DataFastClient = functools.partial(DataFastClient, deadline_s=DATAFAST_DEADLINE_S)
-    shop.DodoClient = functools.partial(DodoClient, deadline_s=1.0)
+    clients: Any = kit.cli.clients
+    clients.DataFastClient = functools.partial(DataFastClient, deadline_s=DATAFAST_DEADLINE_S)
+    clients.DodoClient = functools.partial(DodoClient, deadline_s=1.0)
 
 
 def strike(*_: Any, **__: Any) -> None:
