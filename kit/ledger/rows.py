@@ -1,18 +1,20 @@
 """What SQLite and PostgreSQL spell alike but SQLAlchemy does not, and what only one of them has."""
 
-from collections.abc import Mapping
 from functools import cache, lru_cache
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, func
-from sqlalchemy.dialects import postgresql, sqlite
 
 Row: TypeAlias = RowMapping
 
-_DIALECTS: Mapping[str, Any] = {"postgresql": postgresql, "sqlite": sqlite}
-
 CHANNEL = "kit_ledger"
 """Where PostgreSQL tells other processes that messages were stored."""
+
+
+def dialect(name: str) -> Any:
+    """Return SQLAlchemy's module of a dialect; whoever uses one does not wait for the other."""
+    return import_module(f"sqlalchemy.dialects.{name}")
 
 
 def insert_or_ignore(connection: Connection, table: Table) -> Any:
@@ -46,14 +48,14 @@ def holds_bytes(connection: Connection, column: Any, part: bytes) -> Any:
 
 # SQLAlchemy takes longer to put a statement together than a database takes to run it.
 @cache
-def _ignoring(dialect: str, table: Table) -> Any:
-    insert = _DIALECTS[dialect].insert(table).on_conflict_do_nothing()
+def _ignoring(name: str, table: Table) -> Any:
+    insert = dialect(name).insert(table).on_conflict_do_nothing()
     return insert.execution_options(preserve_rowcount=True)
 
 
 @lru_cache(maxsize=256)
-def _upserting(dialect: str, table: Table, key: str, told: tuple[str, ...]) -> Any:
-    insert = _DIALECTS[dialect].insert(table)
+def _upserting(name: str, table: Table, key: str, told: tuple[str, ...]) -> Any:
+    insert = dialect(name).insert(table)
     if not told:
         return insert.on_conflict_do_nothing()
     changes = {name: insert.excluded[name] for name in told}
