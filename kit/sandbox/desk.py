@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -17,6 +16,7 @@ from kit.sandbox.money import display
 from kit.sandbox.products import Product
 from kit.sandbox.refusals import ApiError
 from kit.sandbox.store import Document
+from kit.sandbox.templates import open_templates
 from kit.sandbox.terms import Terms
 
 TEMPLATE = "sandbox/desk.html"
@@ -47,9 +47,7 @@ class Desk:
         self._levers = levers
         self._books = levers.books
         self._products = products
-        self._templates = Environment(
-            loader=FileSystemLoader(templates_dir), autoescape=select_autoescape()
-        )
+        self._templates = open_templates(templates_dir)
         self._actions: dict[str, tuple[str, Act]] = {
             "renew": (SUBSCRIPTION, self._renew),
             "fail": (SUBSCRIPTION, self._fail),

@@ -7,7 +7,6 @@ Under `/overlay/session/{cks}` the same page may stand in a frame of the shop.
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -15,6 +14,7 @@ from kit.sandbox.books import CHECKOUT
 from kit.sandbox.money import display
 from kit.sandbox.overlay import send_back
 from kit.sandbox.store import Document, Store
+from kit.sandbox.templates import open_templates
 from kit.sandbox.till import Till
 
 TEMPLATE = "sandbox/hosted.html"
@@ -29,9 +29,7 @@ class HostedPage:
         """Render `sandbox/hosted.html` of `templates_dir`."""
         self._store = store
         self._till = till
-        self._templates = Environment(
-            loader=FileSystemLoader(templates_dir), autoescape=select_autoescape()
-        )
+        self._templates = open_templates(templates_dir)
 
     async def show(self, request: Request) -> Response:
         """Show the session; 410 once it is paid or expired."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -15,6 +14,7 @@ from kit.sandbox.chaos import OFF, Chaos, RuleError
 from kit.sandbox.delivery import Outbox
 from kit.sandbox.desk import HEADERS
 from kit.sandbox.switches import SwitchError, Switches
+from kit.sandbox.templates import open_templates
 
 TEMPLATE = "sandbox/trouble.html"
 PATH = "/_sandbox/trouble"
@@ -116,9 +116,7 @@ class Trouble:
         self._services = services
         self._switches = switches
         self._outbox = outbox
-        self._templates = Environment(
-            loader=FileSystemLoader(templates_dir), autoescape=select_autoescape()
-        )
+        self._templates = open_templates(templates_dir)
         self._actions: dict[str, Callable[[Mapping[str, str]], None]] = {
             "break": self._break,
             "mend": self._mend,

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -50,6 +52,12 @@ class Asking:
     has_form: bool
 
 
+@cache
+def _templates(folder: Path) -> Jinja2Templates:
+    """Compile each template once for all apps in this process; a changed file is read anew."""
+    return Jinja2Templates(directory=folder)
+
+
 class Pages:
     """The shop's templates, with what all of them need; the tag only where consent permits it."""
 
@@ -71,7 +79,7 @@ class Pages:
             "trouble_url": trouble_url,
             "cookieless": cookieless,
         }
-        self._templates = Jinja2Templates(directory=resource_dir("templates"))
+        self._templates = _templates(resource_dir("templates"))
 
     def render(
         self, request: Request, name: str, context: Mapping[str, Any], *, status: int = 200
