@@ -1,6 +1,7 @@
 """What all tests outside a browser share."""
 
 import platform
+import signal
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -51,6 +52,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/kit.db"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes hear Ctrl-C: what a shell runs in the background is deaf to it, and theirs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_report_header() -> str:

@@ -1,7 +1,13 @@
-"""`kit` as its users run it: a process of its own, in a folder of its own."""
+"""
+`kit` as its users run it, in a folder of its own.
+
+As a process of its own where that is what counts: its streams, signals, ports and start. Where only
+what a command says and does is looked at, in this one, in a twentieth of the time.
+"""
 
 import contextlib
 import json
+import logging
 import os
 import select
 import signal
@@ -13,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from kit import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60
@@ -58,6 +67,47 @@ def kit(folder: Path, *arguments: str, **changes: str) -> "subprocess.CompletedP
         timeout=START_TIMEOUT_S,
         check=False,
     )
+
+
+def kit_here(folder: Path, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
+    """Run `kit` to its end in a folder, in this process; there is nobody to ask."""
+    with pytest.MonkeyPatch.context() as here, _restored_logging(), _limited():
+        here.chdir(folder)
+        for name in [each for each in os.environ if each.startswith(OWN_VARIABLES)]:
+            here.delenv(name)
+        for name, value in changes.items():
+            here.setenv(name, value)
+        done = CliRunner().invoke(cli.main, arguments, prog_name="kit")
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def _restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Give up in the end: a command that should have been refused may have begun to serve."""
+
+    def give_up(_number: int, _frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(START_TIMEOUT_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from kit import __version__
 from kit.cli import COMMANDS
 from kit.helpers.dodo_datafast import read_shop
 from kit.sandbox.signer import new_secret
-from tests.cli.conftest import ROOT, environment, kit
+from tests.cli.conftest import ROOT, environment, kit, kit_here
 
 CORE, VIEW = "dodo_datafast.py", "dodo_datafast_flask.py"
 MINE, THEIRS = ("in a moment", "once more"), ("MAX_BYTES = 12.0", "MAX_BYTES = 11.0")
@@ -33,7 +33,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Make a project with the files for Flask."""
-    kit(tmp_path, "add", "flask")
+    kit_here(tmp_path, "add", "flask")
     return tmp_path
 
 
@@ -79,7 +79,7 @@ def test_the_guidance_names_commands_that_exist_and_variables_that_are_read(
     tmp_path: Path, framework: str
 ) -> None:
     """With those variables alone a shop can be read."""
-    printed = kit(tmp_path, "add", framework).stdout
+    printed = kit_here(tmp_path, "add", framework).stdout
     commands = re.findall(r"^ +kit (\w+)", printed, re.MULTILINE)
     variables = re.findall(r"^ +([A-Z]+_[A-Z_]+)  ", printed, re.MULTILINE)
     values = dict.fromkeys(variables, "df_1") | {
@@ -98,7 +98,7 @@ def test_the_guidance_names_commands_that_exist_and_variables_that_are_read(
 
 def test_fastapi_and_starlette_get_the_same_file(tmp_path: Path) -> None:
     """FastAPI's request is Starlette's."""
-    views = [kit(tmp_path, "add", name, "--view").stdout for name in ("fastapi", "starlette")]
+    views = [kit_here(tmp_path, "add", name, "--view").stdout for name in ("fastapi", "starlette")]
 
     assert views[0] == views[1]
     assert "kit: dodo_datafast_starlette" in views[0]
@@ -110,7 +110,7 @@ def test_a_second_time_there_is_nothing_to_do(project: Path) -> None:
         command = [sys.executable, "-m", "ruff", "format", "--isolated", "-q", name]
         subprocess.run(command, cwd=project, check=True)
     before = (project / VIEW).read_bytes()
-    done = kit(project, "add", "flask")
+    done = kit_here(project, "add", "flask")
 
     assert done.stdout.splitlines()[:2] == [f"= identical {CORE}", f"= identical {VIEW}"]
     assert done.returncode == 0
@@ -121,7 +121,7 @@ def test_in_a_package_the_lines_to_paste_name_it(tmp_path: Path) -> None:
     """As the app imports it."""
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "__init__.py").touch()
-    done = kit(tmp_path, "add", "django", "shop")
+    done = kit_here(tmp_path, "add", "django", "shop")
 
     assert f"+ create    shop/{CORE}" in done.stdout
     assert 'urlpatterns += [path("", include("shop.dodo_datafast_django"))]' in done.stdout
@@ -131,7 +131,7 @@ def test_in_a_package_the_lines_to_paste_name_it(tmp_path: Path) -> None:
 
 def test_the_core_alone_has_no_framework_to_paste_into(tmp_path: Path) -> None:
     """For all the others."""
-    done = kit(tmp_path, "add", "core")
+    done = kit_here(tmp_path, "add", "core")
 
     assert done.stdout == f"+ create    {CORE}\n"
     assert [path.name for path in tmp_path.iterdir()] == [CORE]
@@ -139,7 +139,7 @@ def test_the_core_alone_has_no_framework_to_paste_into(tmp_path: Path) -> None:
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     """It is the plan alone."""
-    done = kit(tmp_path, "add", "flask", "shop", "--dry-run")
+    done = kit_here(tmp_path, "add", "flask", "shop", "--dry-run")
 
     assert done.stdout == f"+ create    shop/{CORE}\n+ create    shop/{VIEW}\n"
     assert (done.returncode, list(tmp_path.iterdir())) == (0, [])
@@ -147,8 +147,8 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 
 def test_view_prints_what_would_be_written(tmp_path: Path) -> None:
     """One file of it can be sent into a file."""
-    (tmp_path / CORE).write_text(kit(tmp_path, "add", "core", "--view").stdout)
-    done = kit(tmp_path, "add", "--check")
+    (tmp_path / CORE).write_text(kit_here(tmp_path, "add", "core", "--view").stdout)
+    done = kit_here(tmp_path, "add", "--check")
 
     assert (done.returncode, done.stdout) == (0, f"{CORE}: current, {__version__}\n")
 
@@ -157,7 +157,7 @@ def test_an_edited_file_is_not_overwritten(project: Path) -> None:
     """Exit code 2, nothing written, and what to do instead."""
     edit(project / VIEW)
     (project / CORE).unlink()
-    done = kit(project, "add", "flask")
+    done = kit_here(project, "add", "flask")
 
     assert done.returncode == 2
     assert f"! edited    {VIEW} (edited, {__version__})" in done.stdout
@@ -171,7 +171,7 @@ def test_an_edited_file_is_not_overwritten(project: Path) -> None:
 def test_force_overwrites_an_edited_file(project: Path) -> None:
     """It was asked for."""
     edit(project / VIEW)
-    done = kit(project, "add", "flask", "--force")
+    done = kit_here(project, "add", "flask", "--force")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "once more" not in (project / VIEW).read_text()
@@ -196,7 +196,7 @@ def test_what_cannot_be_done_is_a_sentence(
     tmp_path: Path, arguments: list[str], code: int, problem: str
 ) -> None:
     """And nothing is written."""
-    done = kit(tmp_path, *arguments)
+    done = kit_here(tmp_path, *arguments)
 
     assert (done.returncode, list(tmp_path.iterdir())) == (code, [])
     assert problem in done.stderr
@@ -208,7 +208,7 @@ def test_what_cannot_be_done_is_a_sentence(
 
 def test_current(project: Path) -> None:
     """No diff, exit code 0."""
-    check, diff = kit(project, "add", "--check"), kit(project, "add", "--diff")
+    check, diff = kit_here(project, "add", "--check"), kit_here(project, "add", "--diff")
 
     assert (check.returncode, diff.returncode, diff.stdout) == (0, 0, "")
     assert check.stdout == f"{CORE}: current, {__version__}\n{VIEW}: current, {__version__}\n"
@@ -219,7 +219,10 @@ def test_edited(project: Path, line_end: bytes) -> None:
     """One diff, the owner's, of what was changed alone; exit code 1."""
     edit(project / VIEW)
     (project / VIEW).write_bytes((project / VIEW).read_bytes().replace(b"\n", line_end))
-    check, diff = kit(project, "add", "--check", VIEW), kit(project, "add", "--diff", VIEW)
+    check, diff = (
+        kit_here(project, "add", "--check", VIEW),
+        kit_here(project, "add", "--diff", VIEW),
+    )
 
     assert (check.returncode, diff.returncode) == (1, 1)
     assert check.stdout == f"{VIEW}: edited, {__version__}\n"
@@ -276,7 +279,7 @@ def test_a_framework_may_be_named_instead_of_its_files(project: Path, later: Pat
 def test_a_copy_of_a_later_kit_is_named(project: Path, later: Path) -> None:
     """An older one cannot judge it."""
     later_kit(later, project, "add", "flask")
-    done = kit(project, "add", "--check", VIEW)
+    done = kit_here(project, "add", "--check", VIEW)
 
     assert done.returncode == 1
     assert done.stdout == f"{VIEW}: from a later kit, 9.0.0 -> {__version__}\n"

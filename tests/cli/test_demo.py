@@ -11,7 +11,7 @@ import pytest
 from dotenv import dotenv_values
 
 from kit.settings import review_settings
-from tests.cli.conftest import Running, kit, running_demo
+from tests.cli.conftest import Running, kit, kit_here, running_demo
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_a_sentence(tmp_path: Path) ->
 
 def test_the_last_of_three_ports_may_be_one_too_many(tmp_path: Path) -> None:
     """65536 is a sentence, too."""
-    done = kit(tmp_path, "demo", "--port", "65535")
+    done = kit_here(tmp_path, "demo", "--port", "65535")
 
     assert done.returncode == 1
     assert "choose one from 0 to 65535" in done.stderr
@@ -176,7 +176,7 @@ def test_other_commands_find_the_running_demo_by_its_name(demo: Running, folder:
         if value is not None
     }
     nobody = "0b8e6c1e-2d1c-4f0a-9f2e-6a4f1f4d7c11"
-    done = kit(folder, "forget", nobody, "--dry-run", **variables)
+    done = kit_here(folder, "forget", nobody, "--dry-run", **variables)
 
     assert done.returncode == 0, done.stderr
     assert "http://shop.localhost:" in variables["KIT_BASE_URL"]
@@ -186,7 +186,7 @@ def test_keys_that_cannot_be_read_are_a_sentence(tmp_path: Path) -> None:
     """A folder that was half written says how to start afresh."""
     (tmp_path / ".kit").mkdir()
     (tmp_path / ".kit" / "keys.json").write_text('{"dodo_api_key": ')
-    done = kit(tmp_path, "demo", "--port", "0")
+    done = kit_here(tmp_path, "demo", "--port", "0")
 
     assert done.returncode == 1
     assert "keys.json cannot be read; delete the folder to start afresh" in done.stderr
@@ -194,7 +194,7 @@ def test_keys_that_cannot_be_read_are_a_sentence(tmp_path: Path) -> None:
 
 def test_a_real_key_without_the_rest_names_what_is_missing(tmp_path: Path) -> None:
     """The account is not asked before all is set; the key is not shown."""
-    done = kit(tmp_path, "demo", DODO_PAYMENTS_API_KEY="dodo_test_planted")
+    done = kit_here(tmp_path, "demo", DODO_PAYMENTS_API_KEY="dodo_test_planted")
 
     assert done.returncode == 1
     assert "dodo_test_planted" not in done.stdout + done.stderr

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from kit.ledger.schema import interventions, tombstones
-from tests.cli.conftest import kit
+from tests.cli.conftest import kit, kit_here
 from tests.cli.ledgers import fill, row_of, within
 from tests.cli.test_serve import SETTINGS, serving
 from tests.ledger.scenes import NAMELESS, VISITOR, person_of
@@ -53,7 +53,7 @@ def test_a_visitor_is_forgotten_when_that_is_agreed(tmp_path: Path) -> None:
 def test_revenue_is_deleted_after_saying_which(tmp_path: Path) -> None:
     """Number and sum by currency, sent and unsent apart."""
     fill(tmp_path)
-    done = kit(tmp_path, "forget", VISITOR, "--delete-revenue", "--yes", **SETTINGS)
+    done = kit_here(tmp_path, "forget", VISITOR, "--delete-revenue", "--yes", **SETTINGS)
     rows = [row_of(tmp_path, f"pay_{number}") for number in range(3)]
 
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def test_nothing_is_done_unless_it_is_agreed(
 ) -> None:
     """What would be is shown all the same."""
     fill(tmp_path)
-    done = kit(tmp_path, "forget", VISITOR, *options, **SETTINGS)
+    done = kit_here(tmp_path, "forget", VISITOR, *options, **SETTINGS)
 
     assert done.returncode == code
     assert done.stdout.startswith(said)
@@ -90,8 +90,8 @@ def test_beside_a_server_it_asks_the_server(tmp_path: Path) -> None:
     fill(tmp_path)
     with serving(tmp_path, **SETTINGS) as server:
         at_server = SETTINGS | {"KIT_BASE_URL": server.url}
-        done = kit(tmp_path, "forget", VISITOR, "--yes", **at_server)
-        again = kit(tmp_path, "forget", VISITOR.upper(), "--yes", **at_server)
+        done = kit_here(tmp_path, "forget", VISITOR, "--yes", **at_server)
+        again = kit_here(tmp_path, "forget", VISITOR.upper(), "--yes", **at_server)
         server.stop()
 
     assert (done.returncode, again.returncode) == (0, 0), done.stderr + again.stderr
@@ -106,7 +106,7 @@ def test_what_is_no_visitor_id_is_refused_without_repeating_it(
     tmp_path: Path, visitor: str
 ) -> None:
     """It may be an address, and the terminal may be logged."""
-    done = kit(tmp_path, "forget", visitor, "--yes", **SETTINGS)
+    done = kit_here(tmp_path, "forget", visitor, "--yes", **SETTINGS)
 
     assert done.returncode == 1
     assert "kit: that is no visitor id" in done.stderr

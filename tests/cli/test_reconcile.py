@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from kit.ledger.engine import open_engines
 from kit.ledger.reader import reading
 from kit.ledger.schema import deliveries, interventions
 from kit.reconcile.progress import Progress, keep_progress, kept_progress
-from tests.cli.conftest import START_TIMEOUT_S, Running, environment, kit, running_demo
+from tests.cli.conftest import START_TIMEOUT_S, Running, environment, kit, kit_here, running_demo
 from tests.databases import DATABASES
 
 EMAIL = "planted.buyer@example.com"
@@ -35,7 +36,7 @@ class Shop:
 
     def reconcile(self, *arguments: str, **changes: str) -> tuple[int, dict[str, Any]]:
         """Run the command with `--json`; returns the exit code and what it printed."""
-        done = kit(self.folder, *EVER, "--json", *arguments, **self.environ | changes)
+        done = kit_here(self.folder, *EVER, "--json", *arguments, **self.environ | changes)
 
         assert done.stdout, done.stderr
         assert "planted" not in done.stdout + done.stderr
@@ -172,13 +173,14 @@ def test_an_interrupted_run_is_gone_on_with(shop: Shop, tmp_path: Path) -> None:
 def resumed(shop: Shop, url: str) -> tuple[int, dict[str, Any]]:
     """Go on with what is kept in a ledger."""
     changes = {"KIT_DATABASE_URL": url}
-    done = kit(shop.folder, "reconcile", "--resume", "--json", **shop.environ | changes)
+    done = kit_here(shop.folder, "reconcile", "--resume", "--json", **shop.environ | changes)
 
     assert done.stdout, done.stderr
 
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_was_found_and_says_how_to_go_on(shop: Shop, tmp_path: Path) -> None:
     """The report is of the part that was compared."""
     url = f"sqlite:///{tmp_path}/own.db"
@@ -198,6 +200,7 @@ def test_ctrl_c_keeps_what_was_found_and_says_how_to_go_on(shop: Shop, tmp_path:
     while kept is None and process.poll() is None:
         with reading(url) as connection:
             kept = kept_progress(connection) if connection is not None else None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     said, complained = process.communicate(timeout=START_TIMEOUT_S)
     report = json.loads(said)
@@ -214,7 +217,7 @@ def test_a_failure_on_the_way_says_how_to_go_on(shop: Shop, tmp_path: Path) -> N
     url = f"sqlite:///{tmp_path}/own.db"
     Ledger.open(url).close()
     changes = {"KIT_DATABASE_URL": url, "DODO_PAYMENTS_API_KEY": "dodo_test_wrong-key"}
-    done = kit(shop.folder, *EVER, "--json", **shop.environ | changes)
+    done = kit_here(shop.folder, *EVER, "--json", **shop.environ | changes)
     report = json.loads(done.stdout)
 
     assert done.returncode == 1
@@ -245,7 +248,9 @@ def test_a_senseless_call_is_one_sentence(
     url = f"sqlite:///{tmp_path}/own.db"
     if arguments == ["--resume"]:
         Ledger.open(url).close()
-    done = kit(shop.folder, "reconcile", *arguments, **shop.environ | {"KIT_DATABASE_URL": url})
+    done = kit_here(
+        shop.folder, "reconcile", *arguments, **shop.environ | {"KIT_DATABASE_URL": url}
+    )
 
     assert done.returncode == 1
     assert sentence in done.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit.cli.moments import moment_ms
-from tests.cli.conftest import START_TIMEOUT_S, environment, kit
+from tests.cli.conftest import START_TIMEOUT_S, environment, kit, kit_here
 from tests.cli.ledgers import fill, row_of, within
 from tests.cli.test_serve import SETTINGS, serving
 from tests.ledger.scenes import NOW_MS, change
@@ -45,7 +45,7 @@ def test_nothing_is_done_unless_it_is_agreed(
 ) -> None:
     """The plan is shown all the same."""
     fill(tmp_path)
-    done = kit(tmp_path, "replay", "--state", "parked", *options, **SETTINGS)
+    done = kit_here(tmp_path, "replay", "--state", "parked", *options, **SETTINGS)
 
     assert done.returncode == code
     assert done.stdout.startswith(PLAN)
@@ -76,7 +76,7 @@ def test_the_answer_decides(tmp_path: Path, answer: str, state: str) -> None:
 def test_one_is_replayed_by_its_id(tmp_path: Path) -> None:
     """Its own, or that of the message it came from."""
     fill(tmp_path)
-    done = kit(tmp_path, "replay", "msg_2", "--yes", **SETTINGS)
+    done = kit_here(tmp_path, "replay", "msg_2", "--yes", **SETTINGS)
     row = row_of(tmp_path, "pay_2")
 
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_a_time_may_be_a_moment(
     """A moment without a zone is UTC; only what is parked is meant."""
     fill(tmp_path)
     options = [*(["--since", since] if since else []), *(["--until", until] if until else [])]
-    done = kit(tmp_path, "replay", *options, "--dry-run", **SETTINGS)
+    done = kit_here(tmp_path, "replay", *options, "--dry-run", **SETTINGS)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == (PLAN if fits else "Nothing fits.\n")
@@ -116,8 +116,8 @@ def test_what_is_left_alone_is_said_with_its_reason(tmp_path: Path) -> None:
     """And there is nothing to agree to."""
     fill(tmp_path)
     within(tmp_path, lambda connection: change(connection, "pay_0", state="sending"))
-    left = kit(tmp_path, "replay", "pay_0", **SETTINGS)
-    unknown = kit(tmp_path, "replay", "msg_unknown", "--yes", **SETTINGS)
+    left = kit_here(tmp_path, "replay", "pay_0", **SETTINGS)
+    unknown = kit_here(tmp_path, "replay", "msg_unknown", "--yes", **SETTINGS)
 
     assert (left.returncode, unknown.returncode) == (0, 1)
     assert left.stdout == (
@@ -132,10 +132,10 @@ def test_beside_a_server_it_asks_the_server(tmp_path: Path) -> None:
     fill(tmp_path)
     with serving(tmp_path, **SETTINGS) as server:
         at_server = SETTINGS | {"KIT_BASE_URL": server.url}
-        done = kit(tmp_path, "replay", "--release", "horizon", "--yes", **at_server)
-        refused = kit(tmp_path, "replay", "--reattribute", "pay_unknown", **at_server)
+        done = kit_here(tmp_path, "replay", "--release", "horizon", "--yes", **at_server)
+        refused = kit_here(tmp_path, "replay", "--reattribute", "pay_unknown", **at_server)
         elsewhere = SETTINGS | {"KIT_BASE_URL": "http://127.0.0.1:9"}
-        lost = kit(tmp_path, "replay", "--state", "parked", **elsewhere)
+        lost = kit_here(tmp_path, "replay", "--state", "parked", **elsewhere)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == PLAN.split("1 message")[0] + "2 reports released, at DataFast's pace\n"
@@ -159,7 +159,7 @@ def test_beside_a_server_it_asks_the_server(tmp_path: Path) -> None:
 )
 def test_a_senseless_call_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
     """On the standard error, with exit code 1."""
-    done = kit(tmp_path, "replay", *arguments, **SETTINGS)
+    done = kit_here(tmp_path, "replay", *arguments, **SETTINGS)
 
     assert done.returncode == 1
     assert done.stderr.startswith("kit: ")

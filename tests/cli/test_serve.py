@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cli.conftest import START_TIMEOUT_S, environment, kit
+from tests.cli.conftest import START_TIMEOUT_S, environment, kit, kit_here
 
 SETTINGS = {
     "DODO_PAYMENTS_API_KEY": "dodo_test_planted",
@@ -123,7 +123,7 @@ def test_a_ledger_that_cannot_be_opened_is_a_sentence(
     tmp_path: Path, url: str, sentence: str
 ) -> None:
     """Before anything listens."""
-    done = kit(tmp_path, "serve", "--port", "0", **SETTINGS, KIT_DATABASE_URL=url)
+    done = kit_here(tmp_path, "serve", "--port", "0", **SETTINGS, KIT_DATABASE_URL=url)
 
     assert done.returncode == 1
     assert sentence in done.stderr

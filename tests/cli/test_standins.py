@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from kit.helpers.dodo_datafast import read_shop
-from tests.cli.conftest import kit
+from tests.cli.conftest import kit_here
 from tests.shops.serving import running_stand_ins
 
 
@@ -64,7 +64,7 @@ def test_the_same_folder_has_the_same_keys_again(tmp_path: Path) -> None:
 )
 def test_what_is_no_address_is_a_sentence(tmp_path: Path, url: str) -> None:
     """And no file is written."""
-    done = kit(tmp_path, "demo", "--shop", url)
+    done = kit_here(tmp_path, "demo", "--shop", url)
 
     assert done.returncode == 1
     assert "is no address such as http://127.0.0.1:5000" in done.stderr

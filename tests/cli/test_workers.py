@@ -22,7 +22,14 @@ import pytest
 from kit.helpers.dodo_datafast import Signed, signing_key
 from kit.ledger import Ledger
 from kit.sandbox import fixtures
-from tests.cli.conftest import START_TIMEOUT_S, STOP_TIMEOUT_S, environment, kit, running_demo
+from tests.cli.conftest import (
+    START_TIMEOUT_S,
+    STOP_TIMEOUT_S,
+    environment,
+    kit,
+    kit_here,
+    running_demo,
+)
 from tests.databases import connected
 
 SECRET = "whsec_" + "cGxhbnRlZC13ZWJob29rLXNlY3JldC0wMDAx"
@@ -192,7 +199,7 @@ def test_workers_that_cannot_start_are_no_server(tmp_path: Path, postgres_url: s
 
 def test_sqlite_has_one_server(tmp_path: Path) -> None:
     """The sentence says what to do instead."""
-    done = kit(tmp_path, "serve", "--port", "0", "--workers", "2", **SETTINGS)
+    done = kit_here(tmp_path, "serve", "--port", "0", "--workers", "2", **SETTINGS)
 
     assert done.returncode == 1
     assert "a SQLite ledger has one server process" in done.stderr
