@@ -195,6 +195,46 @@ async def test_no_tests_are_a_failure(tmp_path: Path) -> None:
     assert str(result.counts) == "0 passed, 0 failed"
 
 
+def test_temporary_files_are_in_memory_where_that_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere they are where they always are."""
+    monkeypatch.setattr(kit_test, "ROOM_BYTES", 1)
+    assert kit_test.usable(tmp_path) == tmp_path
+    assert kit_test.usable(tmp_path / "none") is None
+
+    monkeypatch.setattr(kit_test, "ROOM_BYTES", 1 << 60)
+    assert kit_test.usable(tmp_path) is None
+
+
+TESTS_OF_TEMPORARY_FILES = """
+import tempfile
+from pathlib import Path
+
+def test_where(tmp_path):
+    Path(__file__).with_name("told").write_text(f"{tempfile.gettempdir()} {tmp_path}")
+"""
+
+
+@pytest.mark.anyio
+async def test_a_step_leaves_nothing_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is given for temporary files, pytest's own too, goes when it ends."""
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    (tmp_path / "test_where.py").write_text(TESTS_OF_TEMPORARY_FILES)
+    monkeypatch.setattr(kit_test, "ROOM_BYTES", 1)
+    arguments = (str(tmp_path), f"--rootdir={tmp_path}", "-p", "no:cacheprovider")
+    step = kit_test.Step("where", "pytest", arguments, budget_s=60, in_memory=True)
+    _, result = await kit_test.run_step(step, dict(os.environ), in_memory=memory)
+    told = (tmp_path / "told").read_text().split()
+
+    assert str(result.counts) == "1 passed, 0 failed"
+    assert all(Path(each).is_relative_to(memory) for each in told)
+    assert list(memory.iterdir()) == []
+
+
 @pytest.mark.anyio
 async def test_lanes_run_at_once_and_show_each_step_whole(
     capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -20,6 +20,8 @@ from kit.lab.browser import BrowserMissing, find_browser
 ROOT = Path(__file__).resolve().parents[2]
 STEP_LIMIT_S = 900
 FAREWELL_S = 15
+MEMORY = Path("/dev/shm")  # noqa: S108 - only a folder of its own is used there
+ROOM_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Step:
     module: str
     arguments: tuple[str, ...]
     budget_s: int
+    in_memory: bool = False
+    """Whether its temporary files may be in memory: true where no disk is what is tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ CHECKS = (
     Step("mypy", "mypy", (), 21),
 )
 # tests/network/ and e2e/network/ are not collected unless they are asked for: see the conftest.py.
-UNIT_TESTS = Step("tests", "pytest", ("tests", "--ignore=tests/faults"), 75)
+UNIT_TESTS = Step("tests", "pytest", ("tests", "--ignore=tests/faults"), 75, in_memory=True)
 FAULT_TESTS = Step("tests/faults", "pytest", ("tests/faults",), 45)
 BROWSER_TESTS = Step("e2e", "pytest", ("e2e",), 150)
 NETWORK_TESTS = Step("tests/network", "pytest", ("tests/network",), 90)
@@ -170,10 +174,15 @@ async def _run_lane(
     return results
 
 
-async def run_step(step: Step, environ: dict[str, str]) -> tuple[str, Result]:
+async def run_step(
+    step: Step, environ: dict[str, str], *, in_memory: Path = MEMORY
+) -> tuple[str, Result]:
     """Run one step in the clone; return all it printed, and how it ended."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    memory = usable(in_memory) if step.in_memory else None
+    with tempfile.TemporaryDirectory(prefix="kit-test-", dir=memory) as folder:
+        if memory is not None:
+            environ = environ | {"TMPDIR": folder}
         report, printed = Path(folder) / "junit.xml", Path(folder) / "output"
         arguments = [*step.arguments]
         if step.module == "pytest":
@@ -201,6 +210,20 @@ async def run_step(step: Step, environ: dict[str, str]) -> tuple[str, Result]:
         counts = read_counts(report) if step.module == "pytest" else Counts()
     exit_code = 1 if process.returncode is None else process.returncode
     return text, Result(step, exit_code, time.monotonic() - started, counts)
+
+
+def usable(folder: Path) -> Path | None:
+    """
+    Return a folder that is kept in memory, or None if it is not there or has no room.
+
+    Thousands of small databases are opened there, and each waits for every fsync of a disk. Tests
+    start programs, too, which some systems forbid there.
+    """
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        return None
+    found = os.statvfs(folder)
+    has_room = found.f_bavail * found.f_frsize >= ROOM_BYTES
+    return folder if has_room and not found.f_flag & getattr(os, "ST_NOEXEC", 0) else None
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
