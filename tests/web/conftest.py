@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import anyio.lowlevel
 import httpx
 import pytest
 from standardwebhooks import Webhook
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kit import forwarder
 from kit.datafast import DataFastClient
 from kit.dodo import DodoClient
 from kit.ledger import Ledger
@@ -48,6 +48,7 @@ DOMAIN = "shop.localhost"
 VISITOR = "1f0c8a52-7d0e-4c5b-9a53-2f6f1f3f9b11"
 EMAIL, NAME = "planted.buyer@example.com", "Planted Buyer"
 NOW = 1_790_856_000.0
+LOOK_S = 0.002
 
 ENVIRON = {
     "DODO_PAYMENTS_API_KEY": DODO_KEY,
@@ -281,16 +282,22 @@ def _sandbox_datafast(clock: Clock) -> Starlette:
 
 
 async def eventually(look: Callable[[], Awaitable[Found | None]]) -> Found:
-    """Return the first true answer of `look`; each look waits for the ledger's own answer."""
+    """Return the first true answer of `look`, asked often, but not all the time."""
     with anyio.fail_after(10):
-        while not (found := await look()):
-            await anyio.lowlevel.checkpoint()
+        while not (found := await look()):  # noqa: ASYNC110 - it is the ledger that changes
+            await anyio.sleep(LOOK_S)
     return found
 
 
 async def nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
     """Be an upstream that cannot be reached, where a test needs none: it starts faster."""
     raise httpx.ConnectError("nobody there")
+
+
+@pytest.fixture(autouse=True)
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let forwarders look often for what came due without anybody telling them."""
+    monkeypatch.setattr(forwarder, "POLL_S", 0.02)
 
 
 @pytest.fixture
