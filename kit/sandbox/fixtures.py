@@ -5,6 +5,7 @@ to payments is added once.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,18 @@ class FixtureError(KeyError):
 
 def event_types() -> list[str]:
     """Return the event types there is a file for, sorted."""
-    return sorted(path.stem for path in FOLDER.glob("*.json"))
+    return list(_sources())
+
+
+@cache
+def _sources() -> dict[str, str]:
+    """Read all the files once: a history of thousands of messages is made of them."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.json"))}
+
+
+@cache
+def _base(name: str) -> str:
+    return (FOLDER / "bases" / f"{name}.json").read_text(encoding="utf-8")
 
 
 def load(event_type: str, /, **changes: Any) -> dict[str, Any]:
@@ -37,10 +49,11 @@ def load(event_type: str, /, **changes: Any) -> dict[str, Any]:
     metadata takes keys that are not there yet. Raises FixtureError, a KeyError, for an event type
     without a file and for a name the object does not have, which is a typing mistake.
     """
-    if event_type not in event_types():
+    source = _sources().get(event_type)
+    if source is None:
         raise FixtureError(f"No fixture for {event_type!r}. There are: {', '.join(event_types())}.")
-    fixture = json.loads((FOLDER / f"{event_type}.json").read_text(encoding="utf-8"))
-    base = json.loads((FOLDER / "bases" / f"{fixture['base']}.json").read_text(encoding="utf-8"))
+    fixture = json.loads(source)
+    base = json.loads(_base(fixture["base"]))
     message: dict[str, Any] = {
         "business_id": BUSINESS_ID,
         "type": fixture["type"],
