@@ -1,5 +1,6 @@
 """Apps on real sockets, and a proxy between two of them that changes what passes."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -24,18 +25,46 @@ Change = Callable[[Request, bytes], bytes]
 Answered = Callable[[Request, Response], Response]
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's, which ends at once: its own looks ten times a second whether it shall."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._told = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):  # which writes the `Date` of its answers anew
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 1)
+
+    def end(self) -> None:
+        """End, from another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn's
+            await asyncio.sleep(0.005)
+        await self.lifespan.shutdown()
+
+
 @contextlib.contextmanager
 def serving(app: ASGIApp, *, dated: bool = True) -> Iterator[str]:
     """Serve an app on a loopback socket and yield its URL; `dated` lets uvicorn write a `Date`."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="critical", lifespan="on", date_header=dated)
-    server = uvicorn.Server(config)
+    server = _Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
+        server.end()
         thread.join()
 
 
