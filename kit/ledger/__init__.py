@@ -40,7 +40,8 @@ class Ledger:
         self._closed = False
         steady = SteadyClock(follow_host=engines.peers is None)
         self._clock = clock or steady
-        self._listeners: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._listeners: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
+        self._called: set[asyncio.AbstractEventLoop] = set()
         self._writer = self._intake = self._start_writer(engines.writing)
         if engines.peers is not None:
             # Messages must not wait for the turns that decisions take among processes.
@@ -140,14 +141,22 @@ class Ledger:
     def subscribe(self) -> asyncio.Event:
         """Return an event that is set, in this loop, whenever messages were stored."""
         wake = asyncio.Event()
-        self._listeners.append((asyncio.get_running_loop(), wake))
+        self._listeners.setdefault(asyncio.get_running_loop(), []).append(wake)
         return wake
 
     def _announce(self) -> None:
-        for loop, wake in self._listeners:
-            if not wake.is_set():
+        for loop in tuple(self._listeners):
+            # One call tells of all that came before it ran. That an event is still set says nothing
+            # of whether its listener has looked since: it may be about to clear it.
+            if loop not in self._called:
+                self._called.add(loop)
                 with suppress(RuntimeError):  # the loop has closed; nobody waits there
-                    loop.call_soon_threadsafe(wake.set)
+                    loop.call_soon_threadsafe(self._tell, loop)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._called.discard(loop)
+        for wake in self._listeners[loop]:
+            wake.set()
 
     def close(self) -> None:
         """Commit what waits, and give the database free."""

@@ -530,3 +530,15 @@ async def test_one_bad_item_fails_none_that_is_done_with_it(ledger: Ledger) -> N
     assert (first, last) == ("a", "b")
     assert isinstance(bad, IntegrityError)
     assert await names(ledger) == {"name of a", "name of b"}
+
+
+async def test_who_looks_just_then_is_told_again(ledger: Ledger, message: Message) -> None:
+    """An event that is cleared after something was stored must not hide that."""
+    wake = ledger.subscribe()
+    wake.set()
+    elsewhere = threading.Thread(target=lambda: asyncio.run(ledger.record(message("m1"))))
+    elsewhere.start()
+    elsewhere.join()  # this loop stands still meanwhile
+    wake.clear()
+
+    assert await asyncio.wait_for(wake.wait(), 10)
