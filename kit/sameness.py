@@ -4,6 +4,7 @@ import ast
 import inspect
 import io
 import tokenize
+from functools import lru_cache
 
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, tokenize.TokenError)
 
@@ -24,6 +25,7 @@ def same_code(one: str, other: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=8)  # a copy is held against what it came from, and against what is new
 def _meaning(text: str) -> tuple[object, ...]:
     tree = ast.parse(text)
     imports = sorted(_imported(tree))

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,8 +78,13 @@ FRAMEWORKS = {
 }
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield the full name of every module, or name in one, that a file imports at any depth."""
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Return the full name of every module, or name in one, that a file imports at any depth."""
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
