@@ -197,12 +197,17 @@ def test_ctrl_c_keeps_what_was_found_and_says_how_to_go_on(shop: Shop, tmp_path:
         text=True,
     )
     kept = None
-    while kept is None and process.poll() is None:
-        with reading(url) as connection:
-            kept = kept_progress(connection) if connection is not None else None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    said, complained = process.communicate(timeout=START_TIMEOUT_S)
+    try:
+        while kept is None and process.poll() is None:
+            with reading(url) as connection:
+                kept = kept_progress(connection) if connection is not None else None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate(timeout=START_TIMEOUT_S)
+    finally:
+        # Left behind, it would fail whichever test runs when it is collected.
+        process.kill()
+        process.communicate()
     report = json.loads(said)
 
     assert process.returncode == 130, complained
