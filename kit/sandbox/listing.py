@@ -51,6 +51,10 @@ NOT_IN_SUBSCRIPTION_ITEMS = frozenset(
 )
 NOT_IN_REFUND_ITEMS = frozenset({"brand_id", "customer", "metadata"})
 
+# Fields of the object itself, and what takes more to compare.
+OWN_FILTERS = ("status", "currency", "brand_id", "dispute_stage", "dispute_status")
+FILTERS = (*OWN_FILTERS, "customer_id", "product_id", "subscription_id")
+
 
 def page(documents: list[Document], query: Mapping[str, str]) -> list[Document]:
     """Filter and cut one page, newest first (Dodo does not document its order).
@@ -59,10 +63,12 @@ def page(documents: list[Document], query: Mapping[str, str]) -> list[Document]:
     """
     since_s = _moment(query, "created_at_gte", float("-inf"))
     until_s = _moment(query, "created_at_lte", float("inf"))
+    wanted = {name: query[name] for name in FILTERS if name in query}
     matching = [
         document
         for document in reversed(documents)
-        if since_s <= seconds(document["created_at"]) <= until_s and _matches(document, query)
+        if since_s <= seconds(document["created_at"]) <= until_s
+        and (not wanted or _matches(document, wanted))
     ]
     number = _number(query, "page_number", default=0)
     size = _number(query, "page_size", default=PAGE_SIZE)
@@ -108,7 +114,7 @@ def _without(document: Document, fields: frozenset[str]) -> Document:
 
 
 def _matches(document: Document, query: Mapping[str, str]) -> bool:
-    for name in ("status", "currency", "brand_id", "dispute_stage", "dispute_status"):
+    for name in OWN_FILTERS:
         if name in query and document.get(name) != query[name]:
             return False
     if "customer_id" in query and document["customer"]["customer_id"] != query["customer_id"]:
