@@ -312,6 +312,30 @@ async def test_the_deadline_covers_waiting_for_a_connection(
     assert len(wire.requests) == MAX_CONNECTIONS
 
 
+async def test_a_connection_is_free_again_however_an_exchange_ended(
+    http: httpx.AsyncClient, listen: Listen
+) -> None:
+    """Answered, cut off, timed out or refused: none of them takes a place for good."""
+
+    async def hang(_writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    answering = await listen(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    hanging = await listen(hang)
+    nobody = "http://127.0.0.1:9"
+    for _ in range(MAX_CONNECTIONS + 1):
+        await send(http, get(answering.url), deadline_s=PATIENT_S)
+        with pytest.raises(TransportError, match="too_large"):
+            await send(http, get(answering.url), deadline_s=PATIENT_S, max_bytes=1)
+        with pytest.raises(TransportError, match="timeout"):
+            await send(http, get(hanging.url), deadline_s=0.01)
+        with pytest.raises(TransportError, match="connect"):
+            await send(http, get(nobody), deadline_s=PATIENT_S)
+    reply = await send(http, get(answering.url), deadline_s=PATIENT_S)
+
+    assert reply.body == b"ok"
+
+
 async def test_an_answer_without_an_end_is_cut_off(http: httpx.AsyncClient, listen: Listen) -> None:
     """Long before memory is short."""
     sent = 0
