@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeVar, cast
@@ -23,6 +24,9 @@ __all__ = ["Ledger"]
 
 _log = logging.getLogger(__name__)
 
+FAREWELL_S = 2.0
+"""How long a read that nobody waits for any more may keep a ledger from being closed."""
+
 T = TypeVar("T")
 Item = TypeVar("Item")
 
@@ -38,6 +42,8 @@ class Ledger:
     def __init__(self, engines: Engines, *, clock: Callable[[], float] | None = None) -> None:
         self._engines = engines
         self._closed = False
+        self._reads = 0
+        self._read_ended = threading.Condition()
         steady = SteadyClock(follow_host=engines.peers is None)
         self._clock = clock or steady
         self._listeners: dict[asyncio.AbstractEventLoop, list[asyncio.Event]] = {}
@@ -126,6 +132,16 @@ class Ledger:
         return await asyncio.to_thread(self._read, read)
 
     def _read(self, read: Callable[[Connection], T]) -> T:
+        with self._read_ended:
+            self._reads += 1
+        try:
+            return self._read_now(read)
+        finally:
+            with self._read_ended:
+                self._reads -= 1
+                self._read_ended.notify_all()
+
+    def _read_now(self, read: Callable[[Connection], T]) -> T:
         try:
             with self._engines.reading.connect() as connection:
                 try:
@@ -159,8 +175,10 @@ class Ledger:
             wake.set()
 
     def close(self) -> None:
-        """Commit what waits, and give the database free."""
+        """Commit what waits, let reads end, and give the database free."""
         self._closed = True
+        with self._read_ended:
+            self._read_ended.wait_for(lambda: self._reads == 0, FAREWELL_S)
         self._intake.close()
         self._writer.close()
         self._engines.close()
