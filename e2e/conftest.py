@@ -10,6 +10,7 @@ The laboratory's journeys make the continuity matrix, which the run ends with.
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -33,6 +34,9 @@ NETWORK = Path(__file__).parent / "network"
 FAILED = pytest.StashKey[bool]()
 FOUND = pytest.StashKey[tuple[Engine, ...]]()
 REPORTS = pytest.StashKey[list[Report]]()
+BEGAN_S = pytest.StashKey[float]()
+CELLS_S = pytest.StashKey[float]()
+"""How long after the beginning the last cell of the matrix was done."""
 
 # Names that only this browser knows: cookies have a Domain there, as they have on no localhost.
 MADE_UP = {"*.test": "127.0.0.1"}
@@ -69,6 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin with an empty matrix; a browser that was named and is not there ends the run."""
     config.stash[REPORTS] = []
+    config.stash[BEGAN_S] = time.monotonic()
     if config.getoption("browser"):
         try:
             _engines(config)
@@ -109,10 +114,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of other browsers what Chromium alone can do: see `only_chromium`."""
+    """Run the matrix first, and leave out of other browsers what Chromium alone can do."""
     left_out = [item for item in items if _needs_chromium(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
+    items.sort(key=_is_cell, reverse=True)
+
+
+def _is_cell(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "engine" in item.fixturenames
 
 
 def _needs_chromium(item: pytest.Item) -> bool:
@@ -133,6 +143,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let fixtures know, when they end, that the test failed."""
     report = yield
+    if _is_cell(item):
+        item.config.stash[CELLS_S] = time.monotonic() - item.config.stash[BEGAN_S]
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     return report
 
@@ -146,7 +158,11 @@ def pytest_terminal_summary(
         page = write_matrix(reports, RESULTS)
         terminalreporter.section("continuity matrix")
         terminalreporter.write_line(matrix_text(reports))
-        terminalreporter.write_line(f"\n{page} shows each journey, {page.stem}.json has the cells")
+        took_s = config.stash[CELLS_S]
+        terminalreporter.write_line(
+            f"\n{len(reports)} cells, the last {took_s:.0f} s from the start"
+        )
+        terminalreporter.write_line(f"{page} shows each journey, {page.stem}.json has the cells")
 
 
 # Browsers and their pages
