@@ -1,5 +1,6 @@
 """What a person may do by hand. Inspector, HTTP and command line all call these."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -14,14 +15,7 @@ from kit.ledger.interventions import note_intervention
 from kit.ledger.replays import Line, Selection
 from kit.ledger.rows import notify
 from kit.ledger.schema import WITHOUT_REPORT, deliveries, events
-from kit.wanted import (
-    READABLE_AGAIN,
-    RELEASABLE,
-    ActionRefused,
-    selection_of,
-    visitor_of,
-    whole_number,
-)
+from kit.wanted import TO_RELEASE, ActionRefused, selection_of, visitor_of, whole_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,18 +206,13 @@ def _resolved(connection: Connection, selection: Selection) -> Selection:
 
 def releasable(connection: Connection) -> dict[str, int]:
     """Count what is parked, by the reasons that a person may overrule."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     # The index of such messages is used only where its own condition stands in the query.
-    for table, reasons, indexed in (
-        (deliveries, RELEASABLE, true()),
-        (events, (*READABLE_AGAIN, "not_at_dodo"), WITHOUT_REPORT),
-    ):
-        parked = table.c.state == "parked", table.c.reason.in_(reasons)
+    for table, indexed in ((deliveries, true()), (events, WITHOUT_REPORT)):
+        parked = table.c.state == "parked", table.c.reason.in_(TO_RELEASE)
         query = (
-            select(table.c.reason, func.count().label("number"))
-            .where(*parked, indexed)
-            .group_by(table.c.reason)
+            select(table.c.reason, func.count()).where(*parked, indexed).group_by(table.c.reason)
         )
-        for row in connection.execute(query):
-            counts[row.reason] = counts.get(row.reason, 0) + row.number
-    return counts
+        for reason, number in connection.execute(query):
+            counts[reason] += number
+    return dict(counts)

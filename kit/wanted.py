@@ -20,6 +20,7 @@ RELEASABLE = (
 """Reasons of parked deliveries that a person may overrule."""
 READABLE_AGAIN = tuple(sorted(FOR_A_PERSON))
 """Reasons of parked messages: what has changed since, here or at Dodo, may make them clear."""
+TO_RELEASE = (*RELEASABLE, *READABLE_AGAIN)
 _VISITOR_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STATES = ("parked", "held", "done")
 
@@ -32,8 +33,8 @@ def selection_of(wanted: Mapping[str, str], *, holds_test: bool) -> Selection:
     """Read which reports and messages a replay or a release is about. Raises ActionRefused."""
     reason, state = wanted.get("reason") or None, wanted.get("state") or None
     if wanted.get("action") == "release":
-        if reason not in (*RELEASABLE, *READABLE_AGAIN):
-            known = ", ".join((*RELEASABLE, *READABLE_AGAIN))
+        if reason not in TO_RELEASE:
+            known = ", ".join(TO_RELEASE)
             raise ActionRefused(f"{reason} is no reason to release; use one of {known}")
         return Selection(state="parked", reason=reason, overrule=True, holds_test=holds_test)
     if wanted.get("action") != "replay":

@@ -312,6 +312,18 @@ async def test_the_deadline_covers_waiting_for_a_connection(
     assert len(wire.requests) == MAX_CONNECTIONS
 
 
+async def test_a_cookie_of_an_answer_is_never_sent_back(
+    http: httpx.AsyncClient, listen: Listen
+) -> None:
+    """One client serves all visitors: what was set for one would be sent for the next."""
+    wire = await listen(b"HTTP/1.1 200 OK\r\nset-cookie: seen=1\r\ncontent-length: 0\r\n\r\n")
+    for _ in range(2):
+        await send(http, get(wire.url), deadline_s=PATIENT_S)
+
+    assert len(wire.requests) == 2
+    assert not any(b"cookie" in request.lower() for request in wire.requests)
+
+
 async def test_a_connection_is_free_again_however_an_exchange_ended(
     http: httpx.AsyncClient, listen: Listen
 ) -> None:

@@ -1,4 +1,4 @@
-"""Leases on `deliveries`: who may send what is due, and what came of it."""
+"""Leases on `deliveries`: who may send what is due, until when, and what is given back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ makes up visitors could fill the disk that messages need.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
@@ -53,8 +53,11 @@ async def tidy(ledger: Ledger, *, days: int) -> int:
     for drop in (drop_old_bodies, drop_old_persons):
         while dropped := await ledger.write(partial(drop, before_ms=before_ms)):
             total += dropped
-    # Most old visits stay, because somebody bought: they are looked through beside the writer.
-    while found := await ledger.read(partial(find_idle_visits, before_ms=before_ms)):
+    # Old visits stay where somebody bought: they are looked through beside the writer, and once.
+    since_ms = 0
+    find = partial(find_idle_visits, before_ms=before_ms)
+    while found := await ledger.read(partial(find, since_ms=since_ms)):
+        since_ms = max(found.values())
         total += await ledger.write(partial(drop_visits, visitor_ids=found, before_ms=before_ms))
     return total
 
@@ -91,13 +94,25 @@ def drop_old_persons(connection: Connection, *, before_ms: int) -> int:
     return connection.execute(dropped).rowcount
 
 
-def find_idle_visits(connection: Connection, *, before_ms: int) -> Sequence[str]:
-    """Return the oldest visitors who were last here before a moment and bought nothing."""
-    found = select(visits.c.visitor_id).where(*_idle(before_ms))
-    return connection.scalars(found.order_by(visits.c.first_seen_at_ms).limit(BATCH)).all()
+def find_idle_visits(
+    connection: Connection, *, before_ms: int, since_ms: int = 0
+) -> dict[str, int]:
+    """
+    Return the oldest visitors who were last here before a moment and bought nothing.
+
+    With the time of their first visit, which `since_ms` goes on from.
+    """
+    columns = visits.c
+    idle = (
+        select(columns.visitor_id, columns.first_seen_at_ms)
+        .where(columns.first_seen_at_ms >= since_ms, *_idle(before_ms))
+        .order_by(columns.first_seen_at_ms)
+        .limit(BATCH)
+    )
+    return {row.visitor_id: row.first_seen_at_ms for row in connection.execute(idle)}
 
 
-def drop_visits(connection: Connection, *, visitor_ids: Sequence[str], before_ms: int) -> int:
+def drop_visits(connection: Connection, *, visitor_ids: Collection[str], before_ms: int) -> int:
     """Drop visits, but for those of whoever has come back or bought meanwhile."""
     dropped = delete(visits).where(visits.c.visitor_id.in_(visitor_ids), *_idle(before_ms))
     return connection.execute(dropped).rowcount

@@ -48,14 +48,14 @@ def holds_bytes(connection: Connection, column: Any, part: bytes) -> Any:
 
 # SQLAlchemy takes longer to put a statement together than a database takes to run it.
 @cache
-def _ignoring(name: str, table: Table) -> Any:
-    insert = dialect(name).insert(table).on_conflict_do_nothing()
+def _ignoring(spoken: str, table: Table) -> Any:
+    insert = dialect(spoken).insert(table).on_conflict_do_nothing()
     return insert.execution_options(preserve_rowcount=True)
 
 
 @lru_cache(maxsize=256)
-def _upserting(name: str, table: Table, key: str, told: tuple[str, ...]) -> Any:
-    insert = dialect(name).insert(table)
+def _upserting(spoken: str, table: Table, key: str, told: tuple[str, ...]) -> Any:
+    insert = dialect(spoken).insert(table)
     if not told:
         return insert.on_conflict_do_nothing()
     changes = {name: insert.excluded[name] for name in told}
